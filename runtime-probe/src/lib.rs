@@ -1,0 +1,1 @@
+//! Which interpreters does this container have, which version, and how do we know?
