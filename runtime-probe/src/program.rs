@@ -1,0 +1,188 @@
+//! One file that may be an interpreter: what it is, and whether it could run here.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, FileType, Stat, StatVfsMountFlags};
+use rustix::io::Errno;
+
+use crate::elf::{Elf, FileSource, Source};
+use crate::reason::Reason;
+use crate::report::{Libc, Runnable};
+use crate::tree::Tree;
+
+/// As much of a file as is read to tell what it is.
+pub(crate) const PAGE: usize = 4096;
+
+/// An open file that may be an interpreter.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) fd: OwnedFd,
+    pub(crate) identity: Identity,
+    pub(crate) real: PathBuf,
+    pub(crate) kind: Kind,
+    mode: u32,
+}
+
+/// What makes a file itself, by whatever name. A hard link in another place is another program: what lies
+/// beside it may differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    place: Option<PathBuf>,
+}
+
+/// What kind of file it is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A program for some processor.
+    Elf(Elf),
+    /// A text file with a first line that names its interpreter.
+    Script {
+        /// The interpreter.
+        interpreter: PathBuf,
+        /// The start of the text.
+        text: Vec<u8>,
+    },
+    /// Neither.
+    Other,
+}
+
+/// Opens what `path` leads to and says what is wrong where that is impossible.
+pub(crate) fn failure(tree: &Tree, path: &Path, error: Errno) -> Reason {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => match tree.read_link(path) {
+            Some(target) => Reason::Dangling { target },
+            None => Reason::Unreadable { error: describe(error) },
+        },
+        Errno::LOOP => Reason::Loop,
+        Errno::NXIO | Errno::ISDIR => Reason::NotAFile,
+        _ => Reason::Unreadable { error: describe(error) },
+    }
+}
+
+/// What the system calls an error, without Rust's "(os error N)".
+pub(crate) fn describe(error: Errno) -> String {
+    let text = std::io::Error::from(error).to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+impl Program {
+    /// Looks at a file that was opened as `path`: who it is, and its first page.
+    pub(crate) fn new(tree: &Tree, fd: OwnedFd, path: &Path) -> Result<Self, Reason> {
+        let stat = rustix::fs::fstat(&fd).map_err(|error| failure(tree, path, error))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Reason::NotAFile);
+        }
+        let real = tree.real(fd.as_fd(), path);
+        let identity = Identity::new(&stat, &real);
+        Ok(Self { fd, identity, real, kind: Kind::Other, mode: stat.st_mode })
+    }
+
+    /// Reads the first page, and judges by it. `Ok` is how likely it is to run.
+    pub(crate) fn judge(&mut self, tree: &Tree) -> Result<Runnable, Reason> {
+        let mut page = [0; PAGE];
+        let filled = FileSource(self.fd.as_fd()).read_at(&mut page, 0);
+        let head = &page[..filled];
+        self.kind = if let Some(elf) = Elf::parse(head, &FileSource(self.fd.as_fd())) {
+            Kind::Elf(elf)
+        } else if let Some(interpreter) = shebang(head) {
+            Kind::Script { interpreter, text: head.to_vec() }
+        } else {
+            Kind::Other
+        };
+        self.may_execute(tree)?;
+        match &self.kind {
+            Kind::Elf(elf) => runnable(tree, elf),
+            Kind::Script { interpreter, .. } if !tree.exists(interpreter) => {
+                Err(Reason::MissingInterpreter { interpreter: interpreter.clone() })
+            }
+            Kind::Script { .. } => Ok(Runnable::Likely),
+            Kind::Other => Err(Reason::Malformed),
+        }
+    }
+
+    fn may_execute(&self, tree: &Tree) -> Result<(), Reason> {
+        if self.mode & 0o111 == 0 {
+            return Err(Reason::NotExecutable);
+        }
+        if tree.is_foreign() {
+            return Ok(());
+        }
+        // The kernel's word on it: mode bits, access lists and mount options, for who we are.
+        let real: &Path = &self.real;
+        let Err(Errno::ACCESS) =
+            rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS)
+        else {
+            return Ok(());
+        };
+        let noexec = rustix::fs::fstatvfs(&self.fd)
+            .is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
+        Err(if noexec { Reason::NoExecMount } else { Reason::NotExecutable })
+    }
+
+    /// The processor architecture, unless it is a script.
+    pub(crate) fn arch(&self) -> Option<&'static str> {
+        match &self.kind {
+            Kind::Elf(elf) => Some(elf.arch()),
+            _ => None,
+        }
+    }
+
+    /// The C library, unless it is a script.
+    pub(crate) fn libc(&self) -> Option<Libc> {
+        let Kind::Elf(elf) = &self.kind else { return None };
+        let Some(loader) = &elf.interpreter else { return Some(Libc::Static) };
+        let name = loader.file_name().map(OsStr::as_bytes).unwrap_or_default();
+        Some(if name.starts_with(b"ld-musl") {
+            Libc::Musl
+        } else if name.starts_with(b"ld-linux") || name.starts_with(b"ld64") || name == b"ld.so.1" {
+            Libc::Glibc
+        } else {
+            Libc::Other
+        })
+    }
+}
+
+impl Identity {
+    fn new(stat: &Stat, real: &Path) -> Self {
+        let place = if stat.st_nlink > 1 { real.parent().map(Path::to_owned) } else { None };
+        Self { device: stat.st_dev, inode: stat.st_ino, place }
+    }
+}
+
+/// The interpreter that a script's first line names.
+fn shebang(head: &[u8]) -> Option<PathBuf> {
+    let line = head.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let line = line.trim_ascii_start();
+    let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+    (end > 0).then(|| PathBuf::from(OsStr::from_bytes(&line[..end])))
+}
+
+/// Whether a program would start: its processor, its loader.
+fn runnable(tree: &Tree, elf: &Elf) -> Result<Runnable, Reason> {
+    if let Some(loader) = &elf.interpreter
+        && !tree.exists(loader)
+    {
+        return Err(Reason::MissingLoader { loader: loader.clone() });
+    }
+    let machine = std::env::consts::ARCH;
+    let same = match (elf.arch(), machine) {
+        ("i686" | "x32", "x86_64") => true,
+        ("armv7l", "aarch64" | "arm") => true,
+        ("i686", "x86") => true,
+        ("ppc64le" | "ppc64", "powerpc64") => true,
+        (program, machine) => program == machine,
+    };
+    if same {
+        return Ok(Runnable::Likely);
+    }
+    let emulator = Path::new("/proc/sys/fs/binfmt_misc").join(format!("qemu-{}", elf.arch()));
+    if tree.is_foreign() || emulator.exists() {
+        return Ok(Runnable::Unknown);
+    }
+    Err(Reason::WrongArchitecture { program: elf.arch().to_owned(), machine: machine.to_owned() })
+}

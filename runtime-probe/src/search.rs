@@ -1,0 +1,239 @@
+//! Which names of the catalogue are in which directory.
+//!
+//! Each directory is visited once, however often and by whichever link `PATH` names it. Small
+//! directories, and all of them when the whole catalogue is wanted, are read in one pass: that finds
+//! `python3.99` without knowing of it. In a huge directory a few names are cheaper looked up.
+
+mod places;
+
+use std::ffi::{CString, OsStr};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use rustix::fs::{FileType, RawDir};
+
+use crate::catalogue::{self, Program, Runtime};
+use crate::options::Options;
+use crate::tree::Tree;
+
+/// A directory that may hold interpreters.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) fd: OwnedFd,
+    pub(crate) on_path: bool,
+    identity: (u64, u64),
+    size: u64,
+}
+
+/// A name in a place.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) place: usize,
+    pub(crate) name: CString,
+    pub(crate) slot: Slot,
+}
+
+/// What a name means: whose it is, and how good a name it is (0 is best).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) runtime: usize,
+    pub(crate) program: usize,
+    pub(crate) rank: usize,
+}
+
+impl Slot {
+    pub(crate) fn runtime(self) -> &'static Runtime {
+        &catalogue::all()[self.runtime]
+    }
+
+    pub(crate) fn program(self) -> &'static Program {
+        &self.runtime().programs[self.program]
+    }
+}
+
+/// Programs have fewer names than this, so that a rank tells both program and name.
+const NAMES_PER_PROGRAM: usize = 32;
+/// The rank of a name that carries a version, behind the program's plain names.
+const VERSIONED: usize = NAMES_PER_PROGRAM - 1;
+
+/// Which runtimes are wanted, by their place in the catalogue; `None` is all.
+pub(crate) type Wanted = Option<Vec<usize>>;
+
+/// What was found where.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) places: Vec<Place>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Searches `PATH` and, unless told otherwise, the places beside it.
+pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[PathBuf]) -> Found {
+    let mut found = Found { places: Vec::new(), entries: Vec::new(), warnings: Vec::new() };
+    let path = options.search_path();
+    for directory in path.as_bytes().split(|&byte| byte == b':') {
+        let directory = Path::new(OsStr::from_bytes(directory));
+        if directory.is_absolute() {
+            found.visit(tree, wanted, directory, true);
+        } else {
+            // An injected agent must neither run nor trust `./python3`.
+            found.warnings.push(format!(
+                "PATH entry \"{}\" is relative to the current directory and was skipped",
+                directory.display()
+            ));
+        }
+    }
+    for directory in extra {
+        found.visit(tree, wanted, directory, false);
+    }
+    if options.off_path {
+        for directory in places::beside_path(tree, options, wanted) {
+            found.visit(tree, wanted, &directory, false);
+        }
+    }
+    found
+}
+
+impl Found {
+    fn visit(&mut self, tree: &Tree, wanted: &Wanted, path: &Path, on_path: bool) {
+        let Ok(fd) = tree.open_directory(path) else { return };
+        let Ok(stat) = rustix::fs::fstat(&fd) else { return };
+        let identity = (stat.st_dev, stat.st_ino);
+        if self.places.iter().any(|place| place.identity == identity) {
+            return;
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let place = self.places.len();
+        self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size });
+        let index = &*INDEX;
+        match wanted {
+            Some(wanted) if looking_up_is_cheaper(&self.places[place], index.count(wanted)) => {
+                self.look_up(tree, wanted, place);
+            }
+            _ => self.read(wanted, place),
+        }
+    }
+
+    fn read(&mut self, wanted: &Wanted, place: usize) {
+        let index = &*INDEX;
+        let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
+        let fd = self.places[place].fd.as_fd();
+        let mut directory = RawDir::new(fd, &mut buffer);
+        while let Some(Ok(entry)) = directory.next() {
+            let name = entry.file_name();
+            if !index.starts(name.to_bytes()) {
+                continue;
+            }
+            if !matches!(entry.file_type(), FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
+                continue;
+            }
+            for slot in index.slots(name.to_bytes()) {
+                if wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime)) {
+                    self.entries.push(Entry { place, name: name.to_owned(), slot });
+                }
+            }
+        }
+    }
+
+    fn look_up(&mut self, tree: &Tree, wanted: &[usize], place: usize) {
+        let index = &*INDEX;
+        let Place { path, fd, .. } = &self.places[place];
+        for (name, slot) in index.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)) {
+            let full = || path.join(OsStr::from_bytes(name.to_bytes()));
+            if tree.exists_in(fd.as_fd(), name, full) {
+                self.entries.push(Entry { place, name: name.clone(), slot: *slot });
+            }
+        }
+    }
+}
+
+/// Reading costs about a third of a look-up for each entry, and an entry takes 24 bytes or more of the
+/// directory's size on the file systems images are on.
+fn looking_up_is_cheaper(place: &Place, names: usize) -> bool {
+    let entries = usize::try_from(place.size / 32).unwrap_or(usize::MAX);
+    entries > 3 * names
+}
+
+/// The catalogue's names, sorted for the two ways of finding them.
+struct Index {
+    /// By first byte: the exact names.
+    exact: [Vec<(&'static [u8], Slot)>; 256],
+    /// The families of versioned names.
+    families: Vec<(crate::catalogue::Versioned, Slot)>,
+    /// The first bytes that any name has.
+    first: [bool; 256],
+    /// Every name that can be looked up.
+    known: Vec<(CString, Slot)>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(Index::new);
+
+impl Index {
+    fn new() -> Self {
+        let mut index = Self {
+            exact: [const { Vec::new() }; 256],
+            families: Vec::new(),
+            first: [false; 256],
+            known: Vec::new(),
+        };
+        for (runtime, entry) in catalogue::all().iter().enumerate() {
+            for (program, entry) in entry.programs.iter().enumerate() {
+                index.add(runtime, program, entry);
+            }
+        }
+        index
+    }
+
+    fn add(&mut self, runtime: usize, program: usize, entry: &'static Program) {
+        let slot = |rank| Slot { runtime, program, rank: program * NAMES_PER_PROGRAM + rank };
+        let c_string = |name: String| CString::new(name).expect("the table has no NUL");
+        for (rank, name) in entry.names.iter().enumerate() {
+            let first = usize::from(name.as_bytes()[0]);
+            self.exact[first].push((name.as_bytes(), slot(rank)));
+            self.first[first] = true;
+            self.known.push((c_string((*name).to_owned()), slot(rank)));
+        }
+        for family in entry.versioned {
+            self.first[usize::from(family.prefix.as_bytes()[0])] = true;
+            self.families.push((*family, slot(VERSIONED)));
+            for version in family.known {
+                self.known.push((c_string(format!("{}{version}", family.prefix)), slot(VERSIONED)));
+            }
+        }
+    }
+
+    fn starts(&self, name: &[u8]) -> bool {
+        name.first().is_some_and(|&byte| self.first[usize::from(byte)])
+    }
+
+    /// What `name` means; exact names first.
+    fn slots(&self, name: &[u8]) -> Option<Slot> {
+        let first = usize::from(*name.first()?);
+        let exact = self.exact[first].iter().find(|(exact, _)| *exact == name).map(|(_, slot)| *slot);
+        exact.or_else(|| {
+            self.families.iter().find(|(family, _)| family.matches(name)).map(|(_, slot)| *slot)
+        })
+    }
+
+    fn count(&self, wanted: &[usize]) -> usize {
+        self.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)).count()
+    }
+}
+
+/// What a program of this name would be: for hints that give only a path.
+pub(crate) fn slot_of(name: &OsStr) -> Option<Slot> {
+    INDEX.slots(name.as_bytes())
+}
+
+/// The implementation of `runtime` that a file of this name is, if the name tells.
+pub(crate) fn program_named(runtime: usize, name: &OsStr) -> Option<usize> {
+    let named = INDEX.slots(name.as_bytes()).filter(|slot| slot.runtime == runtime).map(|slot| slot.program);
+    named.or_else(|| {
+        let programs = catalogue::all()[runtime].programs;
+        programs.iter().position(|program| name.as_bytes().starts_with(program.implementation.as_bytes()))
+    })
+}
