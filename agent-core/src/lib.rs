@@ -1,1 +1,32 @@
-//! What a worker is and does.
+//! What an Attune worker is and does.
+//!
+//! A reader should guess the room from the question:
+//!
+//! | question | room |
+//! | --- | --- |
+//! | what may be configured, and from where? | [`config`] |
+//! | what do we know about the world? | [`model`] |
+//! | what is in a pack? | [`packs`] |
+//! | what do we ask of a control plane, and who answers? | [`control_plane`] |
+//! | how does a worker live and die? | [`worker`] |
+//! | how does one execution live and die? | [`execution`] |
+//! | how is a process run, watched and ended? | [`process`] (the only `unsafe`) |
+//! | what must not leak? | [`secrets`] |
+//! | how does anyone see it? | [`telemetry`] |
+
+pub mod config;
+pub mod control_plane;
+pub mod execution;
+pub mod model;
+pub mod packs;
+pub mod process;
+pub mod secrets;
+pub mod telemetry;
+pub mod worker;
+
+mod error;
+
+pub use error::{Error, ErrorKind, Result};
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,204 @@
+//! The registry over SQLite: every change of state is one compare-and-set statement.
+
+use serde_json::json;
+use sqlx::Row;
+
+use super::{Embedded, now, rows};
+use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Registry, Settled};
+use crate::error::Result;
+use crate::model::{
+    Dispatch, ExecutionId, ExecutionStatus, Outcome, Parameters, Reason, Registration, WorkOrder, WorkerId,
+    WorkerStatus,
+};
+
+impl Registry for Embedded {
+    async fn register(&self, registration: &Registration) -> Result<WorkerId> {
+        // The lock comes first: a live twin's row must not be touched.
+        let life = self.shared.liveness.begin(&registration.name)?;
+        let capabilities = json!(registration.capabilities).to_string();
+        let row = sqlx::query(
+            "INSERT INTO worker (name, worker_type, host, status, capabilities, last_heartbeat, created, updated) \
+             VALUES (?1, ?2, ?3, 'inactive', ?4, ?5, ?5, ?5) \
+             ON CONFLICT (name) DO UPDATE SET worker_type = ?2, host = ?3, status = 'inactive', capabilities = ?4, \
+             last_heartbeat = ?5, updated = ?5 RETURNING id",
+        )
+        .bind(&registration.name)
+        .bind(registration.worker_type.as_str())
+        .bind(&registration.host)
+        .bind(capabilities)
+        .bind(now())
+        .fetch_one(self.pool())
+        .await?;
+        let mut own = self.shared.life.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *own = Some((registration.name.clone(), life));
+        Ok(WorkerId(row.try_get("id")?))
+    }
+
+    async fn settle(&self, worker: WorkerId) -> Result<Vec<Settled>> {
+        let mut settled = self.settle_worker(worker).await?;
+        settled.extend(self.settle_the_dead().await?);
+        Ok(settled)
+    }
+
+    async fn set_status(&self, worker: WorkerId, status: WorkerStatus) -> Result<()> {
+        sqlx::query("UPDATE worker SET status = ?, last_heartbeat = ?3, updated = ?3 WHERE id = ?2")
+            .bind(status.as_str())
+            .bind(worker.0)
+            .bind(now())
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
+
+    async fn heartbeat(&self, worker: WorkerId) -> Result<()> {
+        // The row of a worker that others have written off comes back by itself; a draining worker stays `busy`.
+        sqlx::query(
+            "UPDATE worker SET last_heartbeat = ?1, updated = ?1, \
+             status = CASE status WHEN 'inactive' THEN 'active' ELSE status END WHERE id = ?2",
+        )
+        .bind(now())
+        .bind(worker.0)
+        .execute(self.pool())
+        .await?;
+        for settled in self.settle_the_dead().await? {
+            tracing::warn!(execution = settled.execution.0, was = %settled.before, now = %settled.after,
+                "another worker has died and left this execution behind");
+        }
+        Ok(())
+    }
+}
+
+impl Executions for Embedded {
+    async fn claim(&self, dispatch: &Dispatch) -> Result<ClaimReply> {
+        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
+        let claimed = sqlx::query(
+            "UPDATE execution SET status = 'running', started_at = ?4, updated = ?4 \
+             WHERE id = ?1 AND status = 'scheduled' AND worker = ?2 AND updated = ?3 \
+             RETURNING config, env_vars, json_extract(workflow_task, '$.timeout_seconds') AS task_timeout",
+        )
+        .bind(dispatch.execution_id.0)
+        .bind(dispatch.worker_id.0)
+        .bind(dispatch.scheduled_attempt_updated_at.as_str())
+        .bind(now())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(claimed) = claimed else {
+            let row = sqlx::query(rows::EXECUTION)
+                .bind(dispatch.execution_id.0)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            return Ok(ClaimReply::Denied(match row.map(|row| rows::status(&row, "status")).transpose()? {
+                None => Denied::Unknown,
+                Some(ExecutionStatus::Scheduled) => Denied::Stale,
+                Some(status) => Denied::Status(status),
+            }));
+        };
+        let action = sqlx::query(rows::ACTION)
+            .bind(&dispatch.action_ref)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let runtimes = sqlx::query(rows::RUNTIMES).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        let Some(action) = action else {
+            let error = format!("the action {} is not there any more", dispatch.action_ref);
+            return Ok(ClaimReply::Granted(Err(Box::new(Outcome::without_process(Reason::ActionMissing, error)))));
+        };
+        // The row goes over the dispatch, key by key, where it says anything (CONTRACT §2.7).
+        let mut parameters = dispatch.config.clone().unwrap_or_default();
+        let own: Option<Parameters> = rows::json(&claimed, "config")?;
+        parameters.extend(own.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()));
+        Ok(ClaimReply::Granted(Ok(Box::new(WorkOrder {
+            execution: dispatch.execution_id,
+            action: rows::action(&action)?,
+            runtimes: runtimes.iter().map(rows::runtime).collect::<Result<_>>()?,
+            parameters,
+            env_vars: rows::env_vars(&claimed)?,
+            task_timeout_seconds: claimed.try_get("task_timeout")?,
+        }))))
+    }
+
+    async fn finish(&self, execution: ExecutionId, outcome: &Outcome) -> Result<Finish> {
+        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
+        let row = sqlx::query(rows::EXECUTION).bind(execution.0).fetch_optional(&mut *transaction).await?;
+        let previous = row.map(|row| rows::status(&row, "status")).transpose()?;
+        let Some(previous @ (ExecutionStatus::Running | ExecutionStatus::Canceling)) = previous else {
+            return Ok(Finish::Superseded(previous));
+        };
+        sqlx::query("UPDATE execution SET status = ?, result = ?, updated = ? WHERE id = ?")
+            .bind(outcome.status().as_str())
+            .bind(outcome.to_result().to_string())
+            .bind(now())
+            .bind(execution.0)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Finish::Written(previous))
+    }
+}
+
+impl Embedded {
+    /// Settles every worker that has in-flight executions, or claims to be there, and whose process is gone.
+    async fn settle_the_dead(&self) -> Result<Vec<Settled>> {
+        let suspects = sqlx::query(
+            "SELECT id, name FROM worker WHERE status <> 'inactive' OR id IN \
+             (SELECT worker FROM execution WHERE status IN ('scheduled', 'running', 'canceling'))",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let mut settled = Vec::new();
+        for suspect in suspects {
+            if !self.is_alive(suspect.try_get("name")?)? {
+                let worker = WorkerId(suspect.try_get("id")?);
+                settled.extend(self.settle_worker(worker).await?);
+                self.set_status(worker, WorkerStatus::Inactive).await?;
+            }
+        }
+        Ok(settled)
+    }
+
+    /// What this worker held when it died: unclaimed work is asked for again, claimed work ends.
+    async fn settle_worker(&self, worker: WorkerId) -> Result<Vec<Settled>> {
+        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
+        let held = sqlx::query(
+            "SELECT id, action_ref, status, worker, result FROM execution \
+             WHERE worker = ? AND status IN ('scheduled', 'running', 'canceling')",
+        )
+        .bind(worker.0)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut settled = Vec::with_capacity(held.len());
+        for row in &held {
+            let execution = rows::execution(row)?;
+            let outcome = left_behind(execution.status);
+            let after = outcome.as_ref().map_or(ExecutionStatus::Requested, Outcome::status);
+            let keeps_worker = outcome.is_some().then_some(worker.0);
+            sqlx::query("UPDATE execution SET status = ?, result = ?, worker = ?, updated = ? WHERE id = ?")
+                .bind(after.as_str())
+                .bind(outcome.map(|outcome| outcome.to_result().to_string()))
+                .bind(keeps_worker)
+                .bind(now())
+                .bind(execution.id.0)
+                .execute(&mut *transaction)
+                .await?;
+            settled.push(Settled { execution: execution.id, before: execution.status, after });
+        }
+        transaction.commit().await?;
+        if !settled.is_empty() {
+            self.shared.done.ring()?;
+            self.shared.work.ring()?;
+        }
+        Ok(settled)
+    }
+}
+
+/// How an execution that was in this state when its worker died ends; `None` where it never began.
+fn left_behind(status: ExecutionStatus) -> Option<Outcome> {
+    let lost = "the worker died while the action ran";
+    match status {
+        ExecutionStatus::Scheduled => None,
+        ExecutionStatus::Canceling => {
+            Some(Outcome::without_process(Reason::Cancelled, "the worker died while the action was being cancelled"))
+        }
+        _ => Some(Outcome::without_process(Reason::WorkerLost, lost)),
+    }
+}

@@ -1,0 +1,76 @@
+//! Rows as values.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Action, ActionId, Execution, ExecutionId, ExecutionStatus, Runtime, RuntimeId, WorkerId};
+
+pub(super) const EXECUTION: &str = "SELECT id, action_ref, status, worker, result FROM execution WHERE id = ?";
+
+pub(super) const RUNTIMES: &str = "SELECT id, ref, name, aliases, execution_config FROM runtime ORDER BY ref";
+
+pub(super) const ACTION: &str = "SELECT id, ref, pack_ref, entrypoint, runtime, param_schema, parameter_delivery, \
+    parameter_format, output_format, timeout_seconds FROM action WHERE ref = ?";
+
+pub(super) fn execution(row: &SqliteRow) -> Result<Execution> {
+    Ok(Execution {
+        id: ExecutionId(row.try_get("id")?),
+        action_ref: row.try_get("action_ref")?,
+        status: status(row, "status")?,
+        worker: row.try_get::<Option<i64>, _>("worker")?.map(WorkerId),
+        result: json(row, "result")?,
+    })
+}
+
+pub(super) fn runtime(row: &SqliteRow) -> Result<Runtime> {
+    Ok(Runtime {
+        id: RuntimeId(row.try_get("id")?),
+        reference: row.try_get("ref")?,
+        name: row.try_get("name")?,
+        aliases: json(row, "aliases")?.unwrap_or_default(),
+        config: json(row, "execution_config")?.unwrap_or_default(),
+    })
+}
+
+pub(super) fn action(row: &SqliteRow) -> Result<Action> {
+    Ok(Action {
+        id: Some(ActionId(row.try_get("id")?)),
+        reference: label(row, "ref")?,
+        pack: label(row, "pack_ref")?,
+        entrypoint: row.try_get("entrypoint")?,
+        runtime: row.try_get::<Option<i64>, _>("runtime")?.map(RuntimeId),
+        parameters: json(row, "param_schema")?.unwrap_or_default(),
+        delivery: label(row, "parameter_delivery")?,
+        format: label(row, "parameter_format")?,
+        output: label(row, "output_format")?,
+        timeout_seconds: row.try_get("timeout_seconds")?,
+    })
+}
+
+pub(super) fn env_vars(row: &SqliteRow) -> Result<Vec<(String, String)>> {
+    Ok(json::<BTreeMap<String, String>>(row, "env_vars")?.unwrap_or_default().into_iter().collect())
+}
+
+pub(super) fn status(row: &SqliteRow, column: &str) -> Result<ExecutionStatus> {
+    row.try_get::<&str, _>(column)?.parse().map_err(|error| corrupt(column, error))
+}
+
+/// A JSON column; SQL null is `None`.
+pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>> {
+    let Some(text) = row.try_get::<Option<&str>, _>(column)? else { return Ok(None) };
+    serde_json::from_str(text).map(Some).map_err(|error| corrupt(column, error))
+}
+
+/// A text column whose values are those of a type with a text form.
+fn label<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_value(serde_json::Value::String(text)).map_err(|error| corrupt(column, error))
+}
+
+fn corrupt(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::ControlPlane, format!("the column `{column}` holds something unexpected")).because(error)
+}

@@ -1,0 +1,110 @@
+//! How one execution lives and dies: claim → plan → spawn → observe → outcome → report.
+//!
+//! Each step consumes what the step before it made, so that none can be left out: only [`Claim::take`] makes a claim,
+//! only a claim makes a plan, and only with a claim does [`crate::process::Spawner`] start a process.
+
+mod capture;
+mod claim;
+mod entrypoint;
+mod interpreter;
+mod observe;
+mod output;
+mod parameters;
+mod plan;
+mod report;
+mod stop;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use claim::{Claim, Claimed};
+pub use observe::Streams;
+pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
+
+use crate::control_plane::{Announcements, Executions};
+use crate::model::{Event, ExecutionStatus, Outcome, Reason};
+use crate::process::Spawner;
+use crate::secrets::ChildEnvironment;
+
+/// What all executions of a worker share.
+#[derive(Debug)]
+pub struct Workshop {
+    /// What starts processes.
+    pub spawner: Spawner,
+    /// What this container has to run files with.
+    pub interpreters: Arc<runtime_probe::Report>,
+    /// What a child's environment starts from.
+    pub environment: ChildEnvironment,
+    /// Where packs are.
+    pub packs_dir: PathBuf,
+    /// Where logs go.
+    pub artifacts_dir: PathBuf,
+    /// Where environments with dependencies are.
+    pub runtime_envs_dir: PathBuf,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What bounds an execution.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Time limit of an action that has none of its own.
+    pub timeout: Duration,
+    /// Between asking a process to end and ending it.
+    pub kill_grace: Duration,
+    /// Bytes of standard output that are kept.
+    pub stdout_bytes: usize,
+    /// Bytes of standard error that are kept.
+    pub stderr_bytes: usize,
+}
+
+/// Runs what `claim` holds to its very end and reports it; returns the outcome that was reported.
+pub async fn run<R: Executions, Q: Announcements>(
+    claim: Claim,
+    workshop: &Workshop,
+    registry: &R,
+    queue: &Q,
+    stop: StopSignal,
+    streams: Streams,
+) -> Outcome {
+    let started = Event::StatusChanged {
+        execution: claim.execution(),
+        action_ref: claim.action_ref().to_owned(),
+        previous: ExecutionStatus::Scheduled,
+        new: ExecutionStatus::Running,
+    };
+    if let Err(error) = queue.publish(&started).await {
+        // Followers see the end; a missed beginning is not worth an execution.
+        tracing::warn!(execution = claim.execution().0, %error, "the start of an execution could not be announced");
+    }
+    let outcome = carry_out(&claim, workshop, stop, streams).await;
+    report::report(&claim, &outcome, registry, queue).await;
+    outcome
+}
+
+async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, streams: Streams) -> Outcome {
+    let order = match claim.order() {
+        Ok(order) => order,
+        Err(outcome) => return outcome.clone(),
+    };
+    if let Some(Stop::Cancel) = stop.now() {
+        return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
+    }
+    let plan = match plan::Plan::new(order, workshop) {
+        Ok(plan) => plan,
+        Err(outcome) => return *outcome,
+    };
+    let child = match workshop.spawner.spawn(claim, &plan.job).await {
+        Ok(child) => child,
+        Err(error) => {
+            let hint = error.hint();
+            let outcome = Outcome::without_process(Reason::SpawnFailed, error.to_string());
+            return if let Some(hint) = hint { outcome.with_hint(hint) } else { outcome };
+        }
+    };
+    tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
+        "an action runs");
+    let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
+    observation.conclude(&plan)
+}

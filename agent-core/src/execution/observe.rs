@@ -1,0 +1,251 @@
+//! Watching an action: its streams, its end, and the orders to end it.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::capture::Capture;
+use super::plan::Plan;
+use super::{Limits, Stop, StopSignal, output};
+use crate::model::{Exit, Outcome, OutputFormat, Reason, StreamReport};
+use crate::process::{Child, Ended, signal_name};
+
+/// What becomes of an action's output beside being captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// Nothing.
+    Captured,
+    /// It is shown at once on the agent's own standard error.
+    Shown,
+}
+
+/// Size of one read. Pipes hold 64 KiB, so a larger one gains nothing.
+const READ_BYTES: usize = 64 << 10;
+
+/// Reads that may follow the action's end: what is in a pipe by then is at most 1 MiB, and whoever writes more was
+/// never the action's.
+const DRAIN_READS: usize = (1 << 20) / READ_BYTES;
+
+/// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
+const KILL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What was seen.
+#[derive(Debug)]
+pub(super) struct Observation {
+    ended: io::Result<Ended>,
+    cause: Option<Cause>,
+    duration: Duration,
+    stdout: StreamReport,
+    stderr: StreamReport,
+    data: Result<Option<serde_json::Value>, String>,
+}
+
+/// Why the action was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Timeout,
+    Stop(Stop),
+}
+
+/// Feeds, pumps and waits, all at once: an action that prints before it reads, or never reads, blocks nobody.
+pub(super) async fn observe(
+    mut child: Child,
+    plan: &Plan,
+    limits: &Limits,
+    stop: &mut StopSignal,
+    streams: Streams,
+) -> Observation {
+    let begun = Instant::now();
+    let gone = CancellationToken::new();
+    let feeding = feed(child.stdin.take(), &plan.stdin, &gone);
+    let reading_out = pump(
+        child.stdout.take(),
+        Capture::new("stdout", limits.stdout_bytes, &plan.log_dir),
+        &gone,
+        streams,
+    );
+    let reading_err = pump(
+        child.stderr.take(),
+        Capture::new("stderr", limits.stderr_bytes, &plan.log_dir),
+        &gone,
+        streams,
+    );
+    let waiting = async {
+        let (ended, cause) = wait(&mut child, plan.timeout, limits.kill_grace, stop).await;
+        let duration = begun.elapsed();
+        gone.cancel();
+        (ended, cause, duration)
+    };
+    let ((ended, cause, duration), (), stdout, stderr) = tokio::join!(waiting, feeding, reading_out, reading_err);
+    let total = stdout.total();
+    let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
+    let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
+    let data = if succeeded && plan.output != OutputFormat::Text {
+        let whole = Capture::whole(&stdout, total, limits.stdout_bytes).await;
+        whole.and_then(|text| output::parse(&text, plan.output))
+    } else {
+        Ok(None)
+    };
+    Observation { ended, cause, duration, stdout, stderr, data }
+}
+
+/// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it.
+async fn wait(
+    child: &mut Child,
+    limit: Duration,
+    grace: Duration,
+    stop: &mut StopSignal,
+) -> (io::Result<Ended>, Option<Cause>) {
+    let cause = tokio::select! {
+        biased;
+        ended = timeout(limit, child.ended()) => match ended {
+            Ok(ended) => return (ended, None),
+            Err(_) => Cause::Timeout,
+        },
+        why = stop.ordered() => Cause::Stop(why),
+    };
+    if let Err(error) = child.signal(Signal::TERM).await {
+        tracing::debug!(%error, "the action ended while it was being asked to");
+    }
+    tokio::select! {
+        biased;
+        ended = timeout(grace, child.ended()) => if let Ok(ended) = ended {
+            return (ended, Some(cause));
+        },
+        () = stop.killed() => {}
+    }
+    if let Err(error) = child.signal(Signal::KILL).await {
+        tracing::debug!(%error, "the action ended while it was being killed");
+    }
+    let ended = timeout(KILL_PATIENCE, child.ended()).await;
+    (ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())), Some(cause))
+}
+
+/// Writes the parameters and closes standard input. An action that does not read them all is none the worse.
+async fn feed(stdin: Option<pipe::Sender>, bytes: &[u8], gone: &CancellationToken) {
+    let Some(mut stdin) = stdin else { return };
+    let writing = async {
+        match stdin.write_all(bytes).await {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                tracing::warn!(%error, "parameters could not be written to an action");
+            }
+            _ => {}
+        }
+    };
+    tokio::select! {
+        () = writing => {}
+        () = gone.cancelled() => {}
+    }
+}
+
+/// Captures a stream until it ends, or until the action is gone and the stream is empty.
+async fn pump(
+    stream: Option<pipe::Receiver>,
+    mut capture: Capture,
+    gone: &CancellationToken,
+    streams: Streams,
+) -> Capture {
+    let Some(stream) = stream else { return capture };
+    // An action that prints nothing costs no buffer.
+    let mut buffer = Vec::new();
+    let mut reads_left = usize::MAX;
+    while reads_left > 0 {
+        if !gone.is_cancelled() {
+            tokio::select! {
+                ready = stream.readable() => if ready.is_err() { break },
+                () = gone.cancelled() => {}
+            }
+        }
+        if gone.is_cancelled() {
+            reads_left = reads_left.min(DRAIN_READS) - 1;
+        }
+        buffer.resize(READ_BYTES, 0);
+        match stream.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                capture.take(&buffer[..read]).await;
+                if streams == Streams::Shown {
+                    show(&buffer[..read]).await;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !gone.is_cancelled() => {}
+            // Empty, and nobody is left to fill it.
+            Err(_) => break,
+        }
+    }
+    capture
+}
+
+async fn show(bytes: &[u8]) {
+    let mut terminal = tokio::io::stderr();
+    // Nobody watching is no reason to stop.
+    if terminal.write_all(bytes).await.is_ok() {
+        terminal.flush().await.ok();
+    }
+}
+
+impl Observation {
+    /// Names what was seen.
+    pub(super) fn conclude(self, plan: &Plan) -> Outcome {
+        let Self { ended, cause, duration, stdout, stderr, data } = self;
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                let message = format!("the process that supervises the action was lost: {error}");
+                return Outcome::without_process(Reason::AgentError, message);
+            }
+        };
+        if ended.swept > 0 {
+            tracing::info!(execution = plan.execution.0, processes = ended.swept,
+                "an action left processes behind; they were ended");
+        }
+        let (reason, error) = match (cause, ended.exit) {
+            (Some(Cause::Timeout), _) => {
+                (Reason::Timeout, Some(format!("timed out after {} s and was ended", plan.timeout.as_secs())))
+            }
+            (Some(Cause::Stop(Stop::Cancel)), _) => (Reason::Cancelled, Some("cancelled on request".to_owned())),
+            (Some(Cause::Stop(_)), _) => {
+                (Reason::WorkerStopped, Some("the worker stopped before the action had ended".to_owned()))
+            }
+            (None, Exit::Code(0)) => (Reason::Completed, None),
+            (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
+            (None, Exit::Signal(signal)) => {
+                (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
+            }
+        };
+        // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
+        let stderr_log = stderr.log.clone().filter(|_| !stderr.text.trim().is_empty());
+        let stdout_log = stdout.log.clone().filter(|_| stdout.dropped > 0);
+        let stderr = StreamReport { log: stderr_log, ..stderr };
+        let stdout = StreamReport { log: stdout_log, ..stdout };
+        Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data)
+    }
+}
+
+/// What to read first after a failure: all of a short standard error, the last line of a long one, else the status.
+fn failure_text(stderr: &str, code: i32) -> String {
+    const SHORT_LINES: usize = 5;
+    let text = stderr.trim();
+    match text.lines().count() {
+        0 => format!("the action exited with status {code}"),
+        1..=SHORT_LINES => text.to_owned(),
+        _ => text.lines().next_back().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failure_text_is_what_a_person_reads_first() {
+        assert_eq!(failure_text("", 3), "the action exited with status 3");
+        assert_eq!(failure_text("oh\nno\n", 3), "oh\nno");
+        assert_eq!(failure_text("1\n2\n3\n4\n5\nlast\n", 3), "last");
+    }
+}

@@ -1,0 +1,25 @@
+//! What we know about the world: the values that cross the ports, with the control plane's own names.
+
+mod action;
+mod event;
+mod execution;
+mod ids;
+mod outcome;
+mod reason;
+mod refs;
+mod runtime;
+mod schema;
+mod status;
+mod worker;
+
+pub use action::{Action, OutputFormat, ParameterDelivery, ParameterFormat};
+pub use event::Event;
+pub use execution::{Attempt, Dispatch, Execution, Parameters, WorkOrder};
+pub use ids::{ActionId, ExecutionId, PackId, RuntimeId, WorkerId};
+pub use outcome::{Exit, Outcome, StreamReport};
+pub use reason::Reason;
+pub use refs::{InvalidRef, PackRef, Ref};
+pub use runtime::{EnvOperation, EnvVar, ExecutionConfig, InlineStrategy, InterpreterConfig, Runtime, canonical_name};
+pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
+pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
+pub use worker::{Capabilities, DetectedInterpreter, Registration};

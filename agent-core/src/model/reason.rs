@@ -1,0 +1,115 @@
+//! Why an execution ended as it did: one table of stable codes, from which results, help and docs are made.
+
+use serde::Serialize;
+
+use super::ExecutionStatus;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:ident, $meaning:literal, $hint:expr;)+) => {
+        /// A stable code for every way in which an execution can end.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {$(
+            #[doc = $meaning]
+            $variant
+        ),+}
+
+        impl Reason {
+            /// Every reason, as documented.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The code in `result.reason`: never renamed, never used for anything else.
+            pub const fn code(self) -> &'static str {
+                match self {$(Self::$variant => $code),+}
+            }
+
+            /// The state that an execution which ended for this reason is in.
+            pub const fn status(self) -> ExecutionStatus {
+                match self {$(Self::$variant => ExecutionStatus::$status),+}
+            }
+
+            /// What the code says, for the reference page.
+            pub const fn meaning(self) -> &'static str {
+                match self {$(Self::$variant => $meaning),+}
+            }
+
+            /// What the user can do about it, where there is something.
+            pub const fn hint(self) -> Option<&'static str> {
+                match self {$(Self::$variant => $hint),+}
+            }
+        }
+    };
+}
+
+reasons! {
+    Completed = "completed", Completed,
+        "The action exited with status 0.",
+        None;
+    ExitCode = "exit_code", Failed,
+        "The action exited with a status other than 0.",
+        None;
+    Signal = "signal", Failed,
+        "The action was ended by a signal that this worker did not send.",
+        Some("SIGKILL from outside is most often the kernel or the container running out of memory");
+    InterpreterMissing = "interpreter_missing", Failed,
+        "The action's runtime needs an interpreter that this container does not have.",
+        Some("`attune-agent probe` lists what this container has");
+    EntrypointMissing = "entrypoint_missing", Failed,
+        "The action's entry point is not in its pack.",
+        Some("the entry point is a file name below the pack's `actions/` directory");
+    EntrypointOutsidePack = "entrypoint_outside_pack", Failed,
+        "The action's entry point leads out of its pack's `actions/` directory.",
+        Some("an entry point is a path below `actions/`, without `..` and without links that lead out");
+    PackMissing = "pack_missing", Failed,
+        "The action's pack is not on this worker.",
+        Some("check that the packs directory is mounted where the worker looks for it");
+    ActionMissing = "action_missing", Failed,
+        "The action was deleted after the execution was asked for.",
+        Some("register its pack again, or submit another action");
+    ParametersInvalid = "parameters_invalid", Failed,
+        "The parameters cannot be handed over in the format that the action declares.",
+        None;
+    SpawnFailed = "spawn_failed", Failed,
+        "The operating system refused to start the process.",
+        None;
+    NoCompatibleWorker = "no_compatible_worker", Failed,
+        "No live worker offers the runtime that the action needs.",
+        Some("start a worker in an image that has this runtime; `attune-agent probe` lists what an image has");
+    AgentError = "agent_error", Failed,
+        "The worker itself failed while it handled the execution.",
+        Some("the worker's log has the details");
+    Timeout = "timeout", Timeout,
+        "The action ran longer than its time limit and was ended.",
+        Some("raise `timeout_seconds` in the action, or make it faster");
+    Cancelled = "cancelled", Cancelled,
+        "Somebody asked to cancel the execution while it ran.",
+        None;
+    CancelledBeforeStart = "cancelled_before_start", Cancelled,
+        "Somebody asked to cancel the execution before it started.",
+        None;
+    WorkerLost = "worker_lost", Abandoned,
+        "The worker died while the execution ran: how far the action came is not known.",
+        Some("submit it again if it is safe to run twice");
+    WorkerStopped = "worker_stopped", Abandoned,
+        "The worker was told to stop, and the action was still running when the grace period ended.",
+        Some("raise `worker.shutdown_timeout` above what the action needs, or submit it again");
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_every_reason_is_final() {
+        let codes: HashSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert!(Reason::ALL.iter().all(|reason| reason.status().is_terminal()));
+    }
+}

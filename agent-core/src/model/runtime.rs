@@ -1,0 +1,190 @@
+//! A runtime: a language that the control plane knows, and how to run a file of it (CONTRACT §1.4, §3.2).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::RuntimeId;
+
+/// One row of `runtime`.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// `runtime.id`.
+    pub id: RuntimeId,
+    /// For example `core.python`.
+    pub reference: String,
+    /// What people call it, for example `Node.js`.
+    pub name: String,
+    /// Lower-case names by which actions may ask for it.
+    pub aliases: Vec<String>,
+    /// How it runs a file.
+    pub config: ExecutionConfig,
+}
+
+/// `runtime.execution_config`. What cannot be read falls back to the default, as the control plane does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecutionConfig {
+    /// What runs a file; an empty binary means: the file runs itself.
+    pub interpreter: InterpreterConfig,
+    /// How code that is not in a file is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inline_execution: Option<InlineStrategy>,
+    /// How an environment with dependencies is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Value>,
+    /// Where dependencies are listed, and how they are installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<Value>,
+    /// Variables that every action of this runtime is given.
+    pub env_vars: BTreeMap<String, EnvVar>,
+}
+
+/// The program before the file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InterpreterConfig {
+    /// A name to look up, or a path.
+    pub binary: String,
+    /// Arguments before the file.
+    pub args: Vec<String>,
+    /// With its dot, for example `.py`.
+    pub file_extension: Option<String>,
+}
+
+/// `execution_config.inline_execution`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InlineStrategy {
+    /// `direct` or `temp_file`.
+    pub strategy: String,
+    /// Extension of the temporary file.
+    pub extension: Option<String>,
+    /// Whether parameters become shell variables.
+    pub inject_shell_helpers: bool,
+}
+
+/// One entry of `execution_config.env_vars`: text, or text with an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EnvVar {
+    /// Set to this.
+    Set(String),
+    /// Combined with what is there.
+    Combine {
+        /// The value, with placeholders.
+        value: String,
+        /// How it is combined.
+        #[serde(default)]
+        operation: EnvOperation,
+        /// Between the two.
+        #[serde(default = "colon")]
+        separator: String,
+    },
+}
+
+/// How a variable is combined with the value that is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvOperation {
+    /// It is replaced.
+    #[default]
+    Set,
+    /// The new value goes first.
+    Prepend,
+    /// The new value goes last.
+    Append,
+}
+
+fn colon() -> String {
+    ":".to_owned()
+}
+
+/// The one name for all the spellings of a runtime: `nodejs` and `node.js` are `node` (CONTRACT §3.1). A name that
+/// is not known is only lower-cased.
+pub fn canonical_name(name: &str) -> String {
+    let name = name.trim().to_lowercase();
+    match name.as_str() {
+        // Not an interpreter, so the probe's catalogue does not have it.
+        "native" | "builtin" | "standalone" => "native".to_owned(),
+        _ => runtime_probe::catalogue::canonical(&name).map_or(name, str::to_owned),
+    }
+}
+
+impl Runtime {
+    /// The canonical name, by the first alias that has one; the last part of the reference otherwise.
+    pub fn canonical(&self) -> String {
+        let last = self.reference.rsplit('.').next().unwrap_or(&self.reference);
+        canonical_name(self.aliases.first().map_or(last, String::as_str))
+    }
+
+    /// Whether `name`, in any spelling, means this runtime.
+    pub fn answers_to(&self, name: &str) -> bool {
+        self.reference.eq_ignore_ascii_case(name)
+            || self.name.eq_ignore_ascii_case(name)
+            || self.aliases.iter().any(|alias| canonical_name(alias) == canonical_name(name))
+    }
+
+    /// Whether an action of this runtime is a program that runs itself.
+    pub fn is_native(&self) -> bool {
+        self.config.interpreter.binary.is_empty()
+    }
+}
+
+impl EnvVar {
+    /// The value after combining with `present`; empty sides are dropped together with the separator.
+    pub fn resolve(&self, present: Option<&str>, expand: impl Fn(&str) -> String) -> String {
+        match self {
+            Self::Set(value) => expand(value),
+            Self::Combine { value, operation, separator } => {
+                let value = expand(value);
+                let present = present.unwrap_or_default();
+                match operation {
+                    EnvOperation::Set => value,
+                    _ if present.is_empty() => value,
+                    _ if value.is_empty() => present.to_owned(),
+                    EnvOperation::Prepend => format!("{value}{separator}{present}"),
+                    EnvOperation::Append => format!("{present}{separator}{value}"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_contracts_aliases_are_known() {
+        for (spelling, canonical) in [
+            ("node.js", "node"),
+            ("NodeJS", "node"),
+            ("python3", "python"),
+            ("bash", "shell"),
+            ("sh", "shell"),
+            ("standalone", "native"),
+            ("rb", "ruby"),
+            ("golang", "go"),
+            ("jdk", "java"),
+            ("openjdk", "java"),
+            ("perl5", "perl"),
+            ("rscript", "r"),
+            ("cobol", "cobol"),
+        ] {
+            assert_eq!(canonical_name(spelling), canonical, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn variables_are_combined_without_stray_separators() {
+        let prepend: EnvVar = serde_json::from_value(json!({"value": "{pack_dir}/lib", "operation": "prepend"})).unwrap();
+        let expand = |text: &str| text.replace("{pack_dir}", "/p");
+        assert_eq!(prepend.resolve(Some("/old"), expand), "/p/lib:/old");
+        assert_eq!(prepend.resolve(None, expand), "/p/lib");
+        assert_eq!(EnvVar::Set("{pack_dir}".to_owned()).resolve(Some("/old"), expand), "/p");
+    }
+}

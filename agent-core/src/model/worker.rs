@@ -1,0 +1,52 @@
+//! A worker as the control plane sees it (CONTRACT §1.3).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::WorkerType;
+
+/// What a worker says of itself when it registers.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Unique among workers; the row is found again by it.
+    pub name: String,
+    /// Where it runs.
+    pub worker_type: WorkerType,
+    /// The host's name.
+    pub host: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// `worker.capabilities` (CONTRACT §1.3.2). The scheduler matches on `runtimes` and `runtime_versions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Canonical names of the runtimes that this container can serve.
+    pub runtimes: Vec<String>,
+    /// How many executions it runs at once.
+    pub max_concurrent_executions: usize,
+    /// This program's version.
+    pub worker_version: String,
+    /// Always true: the interpreters were found, not configured.
+    pub agent_mode: bool,
+    /// This program's name.
+    pub agent_binary_name: String,
+    /// This program's version.
+    pub agent_binary_version: String,
+    /// What was found.
+    pub detected_interpreters: Vec<DetectedInterpreter>,
+    /// Versions by runtime, sorted, each once.
+    pub runtime_versions: BTreeMap<String, Vec<String>>,
+}
+
+/// One entry of `capabilities.detected_interpreters`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetectedInterpreter {
+    /// Canonical name of the runtime.
+    pub name: String,
+    /// Where it is.
+    pub path: String,
+    /// Its version, where it shows one.
+    pub version: Option<String>,
+}

@@ -1,0 +1,14 @@
+//! Packs: directories of actions and runtimes, as people write them.
+//!
+//! ```text
+//! PACK/pack.yaml           ref, label, version
+//! PACK/runtimes/*.yaml     how files of a language are run
+//! PACK/actions/*.yaml      what can be run, and with which parameters
+//! PACK/actions/*           the entry points
+//! ```
+
+mod builtin;
+mod manifest;
+
+pub use builtin::install_builtin;
+pub use manifest::{ActionManifest, Pack, PackManifest, RuntimeManifest, RuntimeVersionManifest};

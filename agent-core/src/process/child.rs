@@ -1,0 +1,130 @@
+//! A running action, as the agent sees it.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+
+use super::spawner::Refused;
+use super::wire::{NOTICE_BYTES, Notice, Step};
+use crate::model::Exit;
+
+/// What a process used, as the kernel counted it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in user and kernel mode, with that of the descendants it waited for.
+    pub cpu: Duration,
+    /// Peak resident memory of the largest of these processes, in KiB.
+    pub peak_kib: u64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The status of the action's own process.
+    pub exit: Exit,
+    /// What it used.
+    pub usage: Usage,
+    /// How many of its descendants were still there and were ended.
+    pub swept: u32,
+}
+
+/// A running action. Dropping it ends the action and everything it started.
+#[derive(Debug)]
+pub struct Child {
+    supervisor: UnixStream,
+    /// Bytes of a notice that has arrived in part: waiting may be interrupted at any point.
+    partial: Vec<u8>,
+    exited: Option<(Exit, Usage)>,
+    pid: i32,
+    /// The action's standard input.
+    pub stdin: Option<pipe::Sender>,
+    /// The action's standard output.
+    pub stdout: Option<pipe::Receiver>,
+    /// The action's standard error.
+    pub stderr: Option<pipe::Receiver>,
+}
+
+impl Child {
+    pub(super) fn new(
+        supervisor: UnixStream,
+        stdin: pipe::Sender,
+        stdout: pipe::Receiver,
+        stderr: pipe::Receiver,
+    ) -> Self {
+        Self {
+            supervisor,
+            partial: Vec::with_capacity(NOTICE_BYTES),
+            exited: None,
+            pid: 0,
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+        }
+    }
+
+    /// Sends the job and awaits the first notice: the program runs, or why not.
+    pub(super) async fn begin(&mut self, message: &[u8]) -> Result<(), Refused> {
+        let helper = |error| Refused { error, step: Step::Prepare };
+        self.supervisor.write_all(message).await.map_err(helper)?;
+        match self.notice().await.map_err(helper)? {
+            Notice::Started { pid } => {
+                self.pid = pid;
+                Ok(())
+            }
+            Notice::Refused { errno, step } => Err(Refused { error: io::Error::from_raw_os_error(errno), step }),
+            Notice::Exited { .. } | Notice::Gone { .. } => Err(helper(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    /// The process id of the action's own process, which is also its process group and session.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Awaits the end of the action: its own process has ended and none of its descendants is left. May be dropped and
+    /// called again without losing anything.
+    ///
+    /// # Errors
+    /// When the supervisor was killed from outside. What it watched is ended by the zygote then.
+    pub async fn ended(&mut self) -> io::Result<Ended> {
+        loop {
+            match self.notice().await? {
+                Notice::Exited { exit, usage } => self.exited = Some((exit, usage)),
+                Notice::Gone { swept } => {
+                    let (exit, usage) = self.exited.ok_or(io::ErrorKind::InvalidData)?;
+                    return Ok(Ended { exit, usage, swept });
+                }
+                Notice::Started { .. } | Notice::Refused { .. } => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+    }
+
+    /// Sends a signal to the action's process group; `SIGKILL` goes to every descendant in any group.
+    ///
+    /// # Errors
+    /// When the supervisor is gone, and with it the action.
+    pub async fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        let number = u8::try_from(signal.as_raw()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        self.supervisor.write_all(&[number]).await
+    }
+
+    async fn notice(&mut self) -> io::Result<Notice> {
+        while self.partial.len() < NOTICE_BYTES {
+            let missing = NOTICE_BYTES - self.partial.len();
+            let mut buffer = [0; NOTICE_BYTES];
+            let read = self.supervisor.read(&mut buffer[..missing]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.partial.extend_from_slice(&buffer[..read]);
+        }
+        let mut notice = [0; NOTICE_BYTES];
+        notice.copy_from_slice(&self.partial);
+        self.partial.clear();
+        Notice::decode(&notice)
+    }
+}

@@ -1,0 +1,5 @@
+//! How anyone sees what the agent does.
+
+mod logs;
+
+pub use logs::init_logs;
