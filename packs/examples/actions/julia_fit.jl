@@ -1,5 +1,7 @@
 # Fit a line: name='value' lines on standard input, a JSON object on standard output.
 
+using LinearAlgebra
+
 # A value ends at the first quote that does not begin '\'' (a quote inside it) and may span lines.
 const PARAMETER = r"^([^=\n]+)='([^']*+(?:'\\''[^']*+)*+)'$"m
 
