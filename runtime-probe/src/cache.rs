@@ -13,6 +13,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(path: &Path, stat: Option<&Stat>) -> Self {
-        Self { path: path.to_owned(), seen: stat.map(|stat| stat.st_ino) }
+        Self {
+            path: path.to_owned(),
+            seen: stat.map(|stat| stat.st_ino),
+        }
     }
 }

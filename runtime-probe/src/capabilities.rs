@@ -67,17 +67,33 @@ pub(crate) fn gpus(tree: &Tree) -> Vec<Gpu> {
     let mut found = Vec::new();
     if tree.exists(Path::new("/dev/nvidiactl")) {
         let mut devices = device_names(tree, "/dev", "nvidia");
-        devices.retain(|name| name["/dev/nvidia".len()..].bytes().all(|byte| byte.is_ascii_digit()));
+        devices.retain(|name| {
+            name["/dev/nvidia".len()..]
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+        });
         let driver = tree
             .read(Path::new("/proc/driver/nvidia/version"), 512)
-            .and_then(|text| crate::version::Mark::after("Module  ").find(&text).map(str::to_owned));
-        found.push(Gpu { vendor: "nvidia", devices, driver });
+            .and_then(|text| {
+                crate::version::Mark::after("Module  ")
+                    .find(&text)
+                    .map(str::to_owned)
+            });
+        found.push(Gpu {
+            vendor: "nvidia",
+            devices,
+            driver,
+        });
     }
     if tree.exists(Path::new("/dev/kfd")) {
         let driver = tree
             .read(Path::new("/sys/module/amdgpu/version"), 64)
             .and_then(|text| crate::version::read(&text).map(str::to_owned));
-        found.push(Gpu { vendor: "amd", devices: device_names(tree, "/dev/dri", "renderD"), driver });
+        found.push(Gpu {
+            vendor: "amd",
+            devices: device_names(tree, "/dev/dri", "renderD"),
+            driver,
+        });
     }
     found
 }

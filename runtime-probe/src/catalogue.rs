@@ -41,12 +41,22 @@ pub struct Program {
     pub questions: &'static [Question],
     /// Where its version shows itself, best evidence first.
     pub clues: &'static [Clue],
+    /// Whether fast mode asks it where it shows no version. A process is not worth every version.
+    pub worth_asking: bool,
 }
 
 impl Program {
     /// A program without names, questions or clues; entries start from it.
     pub(crate) const fn new(implementation: &'static str, names: &'static [&'static str]) -> Self {
-        Self { implementation, names, versioned: &[], args: &[], questions: &[], clues: &[] }
+        Self {
+            implementation,
+            names,
+            versioned: &[],
+            args: &[],
+            questions: &[],
+            clues: &[],
+            worth_asking: true,
+        }
     }
 }
 
@@ -67,7 +77,9 @@ impl Versioned {
 
     /// Whether `name` is of this family.
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
-        let Some(version) = name.strip_prefix(self.prefix.as_bytes()) else { return false };
+        let Some(version) = name.strip_prefix(self.prefix.as_bytes()) else {
+            return false;
+        };
         let version = version.strip_suffix(b"t").unwrap_or(version);
         version.first().is_some_and(u8::is_ascii_digit)
             && version.last().is_some_and(u8::is_ascii_digit)
@@ -94,7 +106,14 @@ pub struct Question {
 
 impl Question {
     pub(crate) const fn new(args: &'static [&'static str], marks: &'static [Mark]) -> Self {
-        Self { args, input: "", marks, any_exit: false, through: "", cost: 1 }
+        Self {
+            args,
+            input: "",
+            marks,
+            any_exit: false,
+            through: "",
+            cost: 1,
+        }
     }
 
     pub(crate) const fn cost(self, cost: u16) -> Self {
@@ -102,7 +121,10 @@ impl Question {
     }
 
     pub(crate) const fn any_exit(self) -> Self {
-        Self { any_exit: true, ..self }
+        Self {
+            any_exit: true,
+            ..self
+        }
     }
 
     pub(crate) const fn through(self, through: &'static str) -> Self {
@@ -167,11 +189,19 @@ pub enum Clue {
 
 impl Clue {
     pub(crate) const fn text(mark: Mark) -> Self {
-        Self::Text { mark, library: "", span: Span::Constants }
+        Self::Text {
+            mark,
+            library: "",
+            span: Span::Constants,
+        }
     }
 
     pub(crate) const fn library_text(library: &'static str, mark: Mark) -> Self {
-        Self::Text { mark, library, span: Span::Constants }
+        Self::Text {
+            mark,
+            library,
+            span: Span::Constants,
+        }
     }
 
     pub(crate) const fn file(path: &'static str, mark: Mark) -> Self {
@@ -208,6 +238,8 @@ pub enum Reader {
     PythonFiles,
     /// The home that R's launch script names, and the base package in it.
     RHome,
+    /// What the linker notes in every Go program.
+    GoBuildInfo,
     /// `start_erl.data`, then `OTP_VERSION` of that release.
     ErlangRelease,
 }

@@ -72,7 +72,11 @@ pub(crate) fn of(tree: &Tree, path: &Path, real: &Path, runtime: &str) -> Option
     }
     let prefix = real.parent()?.parent()?;
     if is_managed(text) {
-        return Some(Environment { kind: EnvironmentKind::Managed, prefix: prefix.to_owned(), home: None });
+        return Some(Environment {
+            kind: EnvironmentKind::Managed,
+            prefix: prefix.to_owned(),
+            home: None,
+        });
     }
     // A system prefix is no conda prefix; asking costs a system call for each interpreter.
     let is_system = matches!(prefix.to_str(), Some("/usr" | "/" | "" | "/usr/local"));
@@ -85,14 +89,25 @@ pub(crate) fn of(tree: &Tree, path: &Path, real: &Path, runtime: &str) -> Option
 
 /// Where version managers keep what they install.
 fn is_managed(real: &str) -> bool {
-    ["/.pyenv/versions/", "/.rbenv/versions/", "/.nodenv/versions/", "/.nvm/versions/", "/mise/installs/", "/.asdf/installs/"]
-        .iter()
-        .any(|place| real.contains(place))
+    [
+        "/.pyenv/versions/",
+        "/.rbenv/versions/",
+        "/.nodenv/versions/",
+        "/.nvm/versions/",
+        "/mise/installs/",
+        "/.asdf/installs/",
+    ]
+    .iter()
+    .any(|place| real.contains(place))
 }
 
 fn stored(kind: EnvironmentKind, store: &str, rest: &str) -> Environment {
     let item = rest.split('/').next().unwrap_or(rest);
-    Environment { kind, prefix: PathBuf::from(format!("{store}{item}")), home: None }
+    Environment {
+        kind,
+        prefix: PathBuf::from(format!("{store}{item}")),
+        home: None,
+    }
 }
 
 /// The venv is told by the link's own directory: behind the link there is only the base interpreter.
@@ -107,5 +122,9 @@ fn venv(tree: &Tree, path: &Path) -> Option<Environment> {
         let (key, value) = std::str::from_utf8(line).ok()?.split_once('=')?;
         (key.trim() == "home").then(|| PathBuf::from(value.trim()))
     });
-    Some(Environment { kind: EnvironmentKind::Venv, prefix: prefix.to_owned(), home })
+    Some(Environment {
+        kind: EnvironmentKind::Venv,
+        prefix: prefix.to_owned(),
+        home,
+    })
 }

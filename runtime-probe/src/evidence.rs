@@ -1,9 +1,28 @@
-//! Evidence.
+//! Versions that nobody was asked for: what the catalogue's clues show.
+//!
+//! Best evidence first. A symbol or a constant comes from the very object that would run; a file beside
+//! it was installed with it; a name was given by somebody. A script is never evidence by itself, unless it
+//! is one that carries its version.
 
-use crate::program::Program;
-use crate::report::Evidence;
+mod erlang;
+mod files;
+mod library;
+mod python;
+mod scan;
+
+pub(crate) use erlang::release_of as erlang_release;
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use crate::catalogue::{self, Clue, Form, Program as Entry, Reader, Span};
+use crate::elf::{Dynamic, Elf, FileSource};
+use crate::program::{Kind, Program};
+use crate::report::{Evidence, EvidenceKind};
 use crate::search::Slot;
 use crate::tree::Tree;
+use crate::version::Mark;
+use library::Library;
 
 /// A version and how it is known.
 #[derive(Debug, Clone)]
@@ -14,7 +33,160 @@ pub(crate) struct Finding {
     pub(crate) program: usize,
 }
 
-/// Reads.
-pub(crate) fn read(_tree: &Tree, _program: &Program, _slot: Slot) -> Option<Finding> {
-    None
+/// The version of a file that was found as `slot`, and what it really is.
+pub(crate) fn read(tree: &Tree, program: &Program, slot: Slot) -> Option<Finding> {
+    let mut case = Case {
+        tree,
+        program,
+        library: None,
+    };
+    let own = slot.program().clues.iter().find_map(|clue| case.read(clue));
+    if let Some((version, evidence)) = own {
+        return Some(Finding {
+            version,
+            evidence,
+            program: slot.program,
+        });
+    }
+    case.disguised(slot)
+}
+
+/// One file and the clues it may hold.
+struct Case<'c> {
+    tree: &'c Tree,
+    program: &'c Program,
+    /// The library that was asked for last, and whether the program needs it.
+    library: Option<(&'static str, Option<Library>)>,
+}
+
+type Version = (String, Evidence);
+
+impl Case<'_> {
+    fn read(&mut self, clue: &Clue) -> Option<Version> {
+        let real = &self.program.real;
+        match *clue {
+            Clue::Symbol { name, form, library } => self.in_object(library, |elf, source, path| {
+                let version = symbol(elf, source, name, form)?;
+                Some((version, Evidence::read(EvidenceKind::Symbol, path, name)))
+            }),
+            Clue::Text { mark, library, span } => self.in_object(library, |elf, source, path| {
+                let (_, version) = scan::first(elf, source, span, &[mark])?;
+                Some((version, Evidence::read(EvidenceKind::Text, path, mark.text())))
+            }),
+            Clue::File { path, mark } => files::line(self.tree, real, path, &mark),
+            Clue::Entries { path, mark } => files::greatest_entry(self.tree, real, path, &mark),
+            Clue::RealPath(mark) => {
+                let version = mark.find(real.as_os_str().as_encoded_bytes())?;
+                Some((
+                    version.to_owned(),
+                    Evidence::read(EvidenceKind::Name, real, mark.text()),
+                ))
+            }
+            Clue::Script(mark) => {
+                let Kind::Script { text, .. } = &self.program.kind else {
+                    return None;
+                };
+                let version = mark.find(text)?;
+                Some((
+                    version.to_owned(),
+                    Evidence::read(EvidenceKind::Text, real, mark.text()),
+                ))
+            }
+            Clue::Own(reader) => self.own(reader),
+        }
+    }
+
+    fn own(&mut self, reader: Reader) -> Option<Version> {
+        let real = &self.program.real;
+        match reader {
+            Reader::PythonText => self.in_object("libpython", |elf, source, path| {
+                let (version, what) = python::text(elf, source, path, real)?;
+                Some((version, Evidence::read(EvidenceKind::Text, path, what)))
+            }),
+            Reader::PythonFiles => python::files(self.tree, real),
+            Reader::RHome => files::r_home(self.tree, real),
+            Reader::ErlangRelease => erlang::release(self.tree, self.program),
+            Reader::GoBuildInfo => self.in_object("", |elf, source, path| {
+                let version = scan::go_build_info(elf, source)?;
+                Some((version, Evidence::read(EvidenceKind::Text, path, "Go buildinf")))
+            }),
+        }
+    }
+
+    /// Looks into the object that carries the engine: the library, if the program needs it, else itself.
+    fn in_object<T>(
+        &mut self,
+        library: &'static str,
+        look: impl FnOnce(&Elf, &FileSource<'_>, &Path) -> Option<T>,
+    ) -> Option<T> {
+        let Kind::Elf(elf) = &self.program.kind else {
+            return None;
+        };
+        let source = FileSource(self.program.fd.as_fd());
+        if !library.is_empty() {
+            if self.library.as_ref().is_none_or(|(name, _)| *name != library) {
+                let found = library::needed(self.tree, &self.program.real, elf, &source, library);
+                self.library = Some((library, found));
+            }
+            if let Some((_, Some(found))) = &self.library {
+                return look(&found.elf, &FileSource(found.fd.as_fd()), &found.path);
+            }
+        }
+        look(elf, &source, &self.program.real)
+    }
+
+    /// A program under another's name: a copy of bash called `dash`, a busybox called `awk`. One pass over
+    /// its constants looks for everything that the runtime's other programs would say.
+    fn disguised(&mut self, slot: Slot) -> Option<Finding> {
+        let Kind::Elf(elf) = &self.program.kind else {
+            return None;
+        };
+        let programs: &[Entry] = catalogue::all()[slot.runtime].programs;
+        let own_text = |clue: &Clue| match clue {
+            Clue::Text {
+                mark,
+                library: "",
+                span: Span::Constants,
+            } => Some(*mark),
+            _ => None,
+        };
+        let (owners, marks): (Vec<usize>, Vec<Mark>) = programs
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != slot.program)
+            .flat_map(|(index, program)| {
+                program
+                    .clues
+                    .iter()
+                    .filter_map(own_text)
+                    .map(move |mark| (index, mark))
+            })
+            .unzip();
+        if marks.is_empty() {
+            return None;
+        }
+        let source = FileSource(self.program.fd.as_fd());
+        let (index, version) = scan::first(elf, &source, Span::Constants, &marks)?;
+        Some(Finding {
+            version,
+            evidence: Evidence::read(EvidenceKind::Text, &self.program.real, marks[index].text()),
+            program: owners[index],
+        })
+    }
+}
+
+/// The version behind an exported symbol.
+fn symbol(elf: &Elf, source: &FileSource<'_>, name: &str, form: Form) -> Option<String> {
+    let dynamic = Dynamic::read(elf, source)?;
+    match form {
+        Form::Text(mark) => {
+            let mut buffer = [0; 128];
+            mark.find(dynamic.data(name, &mut buffer)?).map(str::to_owned)
+        }
+        Form::PythonHex => python::version_of_hex(dynamic.number(name)?),
+        Form::Bytes(second, third) => {
+            let byte = |name| dynamic.number(name).and_then(|number| u8::try_from(number).ok());
+            Some(format!("{}.{}.{}", byte(name)?, byte(second)?, byte(third)?))
+        }
+    }
 }

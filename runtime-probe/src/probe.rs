@@ -30,8 +30,10 @@ use crate::tree::Tree;
 pub fn probe(options: &Options) -> Result<Report, Error> {
     let start = Instant::now();
     let root = options.root.as_deref();
-    let tree = Tree::new(root, options.cache.is_some())
-        .map_err(|source| Error::Root { path: root.unwrap_or("/".as_ref()).to_owned(), source })?;
+    let tree = Tree::new(root, options.cache.is_some()).map_err(|source| Error::Root {
+        path: root.unwrap_or("/".as_ref()).to_owned(),
+        source,
+    })?;
     if options.mode == Mode::Full && tree.is_foreign() {
         return Err(Error::FullUnderRoot);
     }
@@ -40,9 +42,12 @@ pub fn probe(options: &Options) -> Result<Report, Error> {
     let mut survey = Survey::new(&tree, options.mode);
     survey.visit(&found);
     match (options.mode, options.ask) {
-        (Mode::Full, _) => survey.ask(|_| true, options.deadline),
+        (Mode::Full, _) => survey.ask(|_, _| true, options.deadline),
         (Mode::Fast, Ask::WhenUnknown) if !tree.is_foreign() => {
-            survey.ask(|confidence| confidence <= Confidence::Weak, options.deadline);
+            survey.ask(
+                |program, confidence| program.worth_asking && confidence <= Confidence::Weak,
+                options.deadline,
+            );
         }
         (Mode::Fast, _) => {}
     }
@@ -63,7 +68,9 @@ pub fn probe(options: &Options) -> Result<Report, Error> {
 }
 
 fn wanted(options: &Options) -> Result<Wanted, Error> {
-    let Some(only) = &options.only else { return Ok(None) };
+    let Some(only) = &options.only else {
+        return Ok(None);
+    };
     let index = |name: &String| {
         let canonical = catalogue::canonical(name);
         catalogue::all()
@@ -71,5 +78,8 @@ fn wanted(options: &Options) -> Result<Wanted, Error> {
             .position(|runtime| Some(runtime.name) == canonical)
             .ok_or_else(|| Error::UnknownRuntime { name: name.clone() })
     };
-    only.iter().map(index).collect::<Result<Vec<usize>, Error>>().map(Some)
+    only.iter()
+        .map(index)
+        .collect::<Result<Vec<usize>, Error>>()
+        .map(Some)
 }

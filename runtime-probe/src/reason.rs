@@ -116,7 +116,11 @@ impl fmt::Display for Reason {
                 }
             }
             Self::MissingInterpreter { interpreter } => {
-                write!(f, "it is a script for {}, which does not exist here", interpreter.display())
+                write!(
+                    f,
+                    "it is a script for {}, which does not exist here",
+                    interpreter.display()
+                )
             }
             Self::Malformed => f.write_str("it is neither a program nor a script"),
             Self::Unreadable { error } => write!(f, "it cannot be read: {error}"),

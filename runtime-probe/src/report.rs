@@ -57,7 +57,9 @@ impl Report {
     /// All interpreters of a runtime, by name or alias, the preferred one first.
     pub fn all<'r>(&'r self, runtime: &'r str) -> impl Iterator<Item = &'r Interpreter> {
         let name = crate::catalogue::canonical(runtime).unwrap_or(runtime);
-        self.runtimes.iter().filter(move |interpreter| interpreter.name == name)
+        self.runtimes
+            .iter()
+            .filter(move |interpreter| interpreter.name == name)
     }
 }
 
@@ -116,11 +118,19 @@ pub struct Evidence {
 
 impl Evidence {
     pub(crate) const fn none() -> Self {
-        Self { kind: EvidenceKind::None, file: None, what: None }
+        Self {
+            kind: EvidenceKind::None,
+            file: None,
+            what: None,
+        }
     }
 
     pub(crate) fn read(kind: EvidenceKind, file: &Path, what: impl Into<String>) -> Self {
-        Self { kind, file: Some(file.to_owned()), what: Some(what.into()) }
+        Self {
+            kind,
+            file: Some(file.to_owned()),
+            what: Some(what.into()),
+        }
     }
 }
 

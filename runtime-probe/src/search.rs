@@ -73,7 +73,11 @@ pub(crate) struct Found {
 
 /// Searches `PATH` and, unless told otherwise, the places beside it.
 pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[PathBuf]) -> Found {
-    let mut found = Found { places: Vec::new(), entries: Vec::new(), warnings: Vec::new() };
+    let mut found = Found {
+        places: Vec::new(),
+        entries: Vec::new(),
+        warnings: Vec::new(),
+    };
     let path = options.search_path();
     for directory in path.as_bytes().split(|&byte| byte == b':') {
         let directory = Path::new(OsStr::from_bytes(directory));
@@ -108,7 +112,13 @@ impl Found {
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let place = self.places.len();
-        self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size });
+        self.places.push(Place {
+            path: path.to_owned(),
+            fd,
+            on_path,
+            identity,
+            size,
+        });
         let index = &*INDEX;
         match wanted {
             Some(wanted) if looking_up_is_cheaper(&self.places[place], index.count(wanted)) => {
@@ -128,12 +138,22 @@ impl Found {
             if !index.starts(name.to_bytes()) {
                 continue;
             }
-            if !matches!(entry.file_type(), FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
+            if !matches!(
+                entry.file_type(),
+                FileType::RegularFile | FileType::Symlink | FileType::Unknown
+            ) {
                 continue;
             }
-            for slot in index.slots(name.to_bytes()) {
-                if wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime)) {
-                    self.entries.push(Entry { place, name: name.to_owned(), slot });
+            if let Some(slot) = index.slots(name.to_bytes()) {
+                if wanted
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.contains(&slot.runtime))
+                {
+                    self.entries.push(Entry {
+                        place,
+                        name: name.to_owned(),
+                        slot,
+                    });
                 }
             }
         }
@@ -142,10 +162,18 @@ impl Found {
     fn look_up(&mut self, tree: &Tree, wanted: &[usize], place: usize) {
         let index = &*INDEX;
         let Place { path, fd, .. } = &self.places[place];
-        for (name, slot) in index.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)) {
+        for (name, slot) in index
+            .known
+            .iter()
+            .filter(|(_, slot)| wanted.contains(&slot.runtime))
+        {
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
             if tree.exists_in(fd.as_fd(), name, full) {
-                self.entries.push(Entry { place, name: name.clone(), slot: *slot });
+                self.entries.push(Entry {
+                    place,
+                    name: name.clone(),
+                    slot: *slot,
+                });
             }
         }
     }
@@ -189,7 +217,11 @@ impl Index {
     }
 
     fn add(&mut self, runtime: usize, program: usize, entry: &'static Program) {
-        let slot = |rank| Slot { runtime, program, rank: program * NAMES_PER_PROGRAM + rank };
+        let slot = |rank| Slot {
+            runtime,
+            program,
+            rank: program * NAMES_PER_PROGRAM + rank,
+        };
         let c_string = |name: String| CString::new(name).expect("the table has no NUL");
         for (rank, name) in entry.names.iter().enumerate() {
             let first = usize::from(name.as_bytes()[0]);
@@ -201,7 +233,8 @@ impl Index {
             self.first[usize::from(family.prefix.as_bytes()[0])] = true;
             self.families.push((*family, slot(VERSIONED)));
             for version in family.known {
-                self.known.push((c_string(format!("{}{version}", family.prefix)), slot(VERSIONED)));
+                self.known
+                    .push((c_string(format!("{}{version}", family.prefix)), slot(VERSIONED)));
             }
         }
     }
@@ -213,14 +246,23 @@ impl Index {
     /// What `name` means; exact names first.
     fn slots(&self, name: &[u8]) -> Option<Slot> {
         let first = usize::from(*name.first()?);
-        let exact = self.exact[first].iter().find(|(exact, _)| *exact == name).map(|(_, slot)| *slot);
+        let exact = self.exact[first]
+            .iter()
+            .find(|(exact, _)| *exact == name)
+            .map(|(_, slot)| *slot);
         exact.or_else(|| {
-            self.families.iter().find(|(family, _)| family.matches(name)).map(|(_, slot)| *slot)
+            self.families
+                .iter()
+                .find(|(family, _)| family.matches(name))
+                .map(|(_, slot)| *slot)
         })
     }
 
     fn count(&self, wanted: &[usize]) -> usize {
-        self.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)).count()
+        self.known
+            .iter()
+            .filter(|(_, slot)| wanted.contains(&slot.runtime))
+            .count()
     }
 }
 
@@ -231,9 +273,14 @@ pub(crate) fn slot_of(name: &OsStr) -> Option<Slot> {
 
 /// The implementation of `runtime` that a file of this name is, if the name tells.
 pub(crate) fn program_named(runtime: usize, name: &OsStr) -> Option<usize> {
-    let named = INDEX.slots(name.as_bytes()).filter(|slot| slot.runtime == runtime).map(|slot| slot.program);
+    let named = INDEX
+        .slots(name.as_bytes())
+        .filter(|slot| slot.runtime == runtime)
+        .map(|slot| slot.program);
     named.or_else(|| {
         let programs = catalogue::all()[runtime].programs;
-        programs.iter().position(|program| name.as_bytes().starts_with(program.implementation.as_bytes()))
+        programs
+            .iter()
+            .position(|program| name.as_bytes().starts_with(program.implementation.as_bytes()))
     })
 }

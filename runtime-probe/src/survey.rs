@@ -88,7 +88,11 @@ impl<'t> Survey<'t> {
     }
 
     fn reject(&mut self, slot: Slot, path: PathBuf, reason: Reason) {
-        self.rejected.push(Rejected { name: slot.runtime().name.to_owned(), path, reason });
+        self.rejected.push(Rejected {
+            name: slot.runtime().name.to_owned(),
+            path,
+            reason,
+        });
     }
 
     fn facts(&mut self, fd: std::os::fd::OwnedFd, path: &Path, slot: Slot) -> Result<Facts, Reason> {
@@ -116,14 +120,24 @@ impl<'t> Survey<'t> {
 
     fn examine(&self, program: &mut Program, slot: Slot) -> Result<Facts, Reason> {
         let runnable = program.judge(self.tree)?;
-        let behind = program.real.file_name().and_then(|name| search::program_named(slot.runtime, name));
-        let slot = Slot { program: behind.unwrap_or(slot.program), ..slot };
+        let behind = program
+            .real
+            .file_name()
+            .and_then(|name| search::program_named(slot.runtime, name));
+        let slot = Slot {
+            program: behind.unwrap_or(slot.program),
+            ..slot
+        };
         let finding = match self.mode {
             Mode::Fast => evidence::read(self.tree, program, slot),
             Mode::Full => None,
         };
         let (version, evidence, implementation) = match finding {
-            Some(Finding { version, evidence, program }) => (Some(version), evidence, program),
+            Some(Finding {
+                version,
+                evidence,
+                program,
+            }) => (Some(version), evidence, program),
             None => (None, Evidence::none(), slot.program),
         };
         Ok(Facts {
@@ -140,8 +154,7 @@ impl<'t> Survey<'t> {
     }
 
     fn add(&mut self, facts: Facts, slot: Slot, place: usize, path: PathBuf, name: &OsStr, on_path: bool) {
-        let environment =
-            environment::of(self.tree, &path, &facts.real, catalogue::all()[slot.runtime].name);
+        let environment = environment::of(self.tree, &path, &facts.real, catalogue::all()[slot.runtime].name);
         let twin = self.rows.iter_mut().find(|row| {
             row.facts.runtime == slot.runtime
                 && row.facts.identity == facts.identity
@@ -173,12 +186,17 @@ impl<'t> Survey<'t> {
     }
 
     /// Asks the interpreters for which `wanted` holds, and believes them.
-    pub(crate) fn ask(&mut self, wanted: impl Fn(Confidence) -> bool, deadline: std::time::Duration) {
+    pub(crate) fn ask(
+        &mut self,
+        wanted: impl Fn(&catalogue::Program, Confidence) -> bool,
+        deadline: std::time::Duration,
+    ) {
         let mut asked = Vec::new();
         let mut inquiries = Vec::new();
         for (index, row) in self.rows.iter().enumerate() {
             let program = &catalogue::all()[row.facts.runtime].programs[row.facts.program];
-            if program.questions.is_empty() || !wanted(row.facts.evidence.kind.confidence()) {
+            let confidence = row.facts.evidence.kind.confidence();
+            if program.questions.is_empty() || !wanted(program, confidence) {
                 continue;
             }
             let path = match program.questions[0].through {
@@ -186,7 +204,10 @@ impl<'t> Survey<'t> {
                 sibling => row.path.with_file_name(sibling),
             };
             asked.push(index);
-            inquiries.push(Inquiry { path, questions: program.questions });
+            inquiries.push(Inquiry {
+                path,
+                questions: program.questions,
+            });
         }
         let (answers, spawned) = crate::ask::all(&inquiries, deadline);
         self.spawned += spawned;
@@ -207,9 +228,13 @@ impl<'t> Survey<'t> {
         let row = &mut self.rows[index];
         match answer {
             Answer::Version(version, question) => {
+                let erlang = catalogue::all()[row.facts.runtime].name == "erlang";
+                let version = match evidence::erlang_release(self.tree, &row.facts.real, &version) {
+                    Some((release, _)) if erlang => release,
+                    _ => version,
+                };
                 row.facts.version = Some(version);
-                row.facts.evidence =
-                    Evidence::read(EvidenceKind::Answer, &row.path, question);
+                row.facts.evidence = Evidence::read(EvidenceKind::Answer, &row.path, question);
                 row.facts.runnable = Runnable::Likely;
                 None
             }
@@ -249,13 +274,13 @@ impl<'t> Survey<'t> {
             });
             match twin {
                 Some(twin) => {
-                    let (mut better, other) =
-                        if row.slot.rank < twin.slot.rank && row.on_path >= twin.on_path {
-                            let better = std::mem::replace(twin, row);
-                            (std::mem::take(&mut twin.names), better.names)
-                        } else {
-                            (std::mem::take(&mut twin.names), row.names)
-                        };
+                    let (mut better, other) = if row.slot.rank < twin.slot.rank && row.on_path >= twin.on_path
+                    {
+                        let better = std::mem::replace(twin, row);
+                        (std::mem::take(&mut twin.names), better.names)
+                    } else {
+                        (std::mem::take(&mut twin.names), row.names)
+                    };
                     better.extend(other);
                     twin.names = better;
                 }
@@ -271,11 +296,13 @@ fn interpreter(_tree: &Tree, row: Row) -> Interpreter {
     let program = &runtime.programs[row.facts.program];
     let found_as = text(row.path.file_name().unwrap_or_default());
     // `busybox` needs to be told that it is a shell; `sh`, which leads to it, knows.
-    let args = if program.implementation == "busybox" && !found_as.starts_with("busybox") && runtime.name == "shell" {
-        &[][..]
-    } else {
-        program.args
-    };
+    let args =
+        if program.implementation == "busybox" && !found_as.starts_with("busybox") && runtime.name == "shell"
+        {
+            &[][..]
+        } else {
+            program.args
+        };
     let mut names: Vec<String> = row.names.iter().map(|name| text(name)).collect();
     names.sort_by_key(|name| (*name != found_as, name.clone()));
     names.dedup();

@@ -41,7 +41,10 @@ impl Tree {
             }
             _ => None,
         };
-        Ok(Self { root, watches: remember.then(RefCell::default) })
+        Ok(Self {
+            root,
+            watches: remember.then(RefCell::default),
+        })
     }
 
     /// Whether this is another root than the one we run in.
@@ -62,7 +65,9 @@ impl Tree {
 
     /// Opens what `path` leads to.
     pub(crate) fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let opened = self.on_host(path).and_then(|host| rustix::fs::open(host.as_ref(), FILE, Mode::empty()));
+        let opened = self
+            .on_host(path)
+            .and_then(|host| rustix::fs::open(host.as_ref(), FILE, Mode::empty()));
         if self.watches.is_some() {
             let stat = opened.as_ref().ok().and_then(|fd| rustix::fs::fstat(fd).ok());
             self.note(path, stat.as_ref());
@@ -72,8 +77,9 @@ impl Tree {
 
     /// Opens the directory that `path` leads to.
     pub(crate) fn open_directory(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let opened =
-            self.on_host(path).and_then(|host| rustix::fs::open(host.as_ref(), DIRECTORY, Mode::empty()));
+        let opened = self
+            .on_host(path)
+            .and_then(|host| rustix::fs::open(host.as_ref(), DIRECTORY, Mode::empty()));
         if self.watches.is_some() {
             let stat = opened.as_ref().ok().and_then(|fd| rustix::fs::fstat(fd).ok());
             self.note(path, stat.as_ref());
@@ -82,7 +88,12 @@ impl Tree {
     }
 
     /// Opens `name` in an open directory; `path` is the two together.
-    pub(crate) fn open_in(&self, directory: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open_in(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &CStr,
+        path: &Path,
+    ) -> Result<OwnedFd, Errno> {
         if self.root.is_some() || self.watches.is_some() {
             return self.open(path);
         }
@@ -92,7 +103,10 @@ impl Tree {
     /// Whether there is something at `path`, behind all links.
     pub(crate) fn exists(&self, path: &Path) -> bool {
         if self.watches.is_some() {
-            let stat = self.on_host(path).and_then(|host| rustix::fs::stat(host.as_ref())).ok();
+            let stat = self
+                .on_host(path)
+                .and_then(|host| rustix::fs::stat(host.as_ref()))
+                .ok();
             self.note(path, stat.as_ref());
             return stat.is_some();
         }
@@ -102,12 +116,23 @@ impl Tree {
     }
 
     /// Whether `name` is in an open directory, link or not; `path` is the two together.
-    pub(crate) fn exists_in(&self, directory: BorrowedFd<'_>, name: &CStr, path: impl Fn() -> PathBuf) -> bool {
+    pub(crate) fn exists_in(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &CStr,
+        path: impl Fn() -> PathBuf,
+    ) -> bool {
         if self.root.is_some() || self.watches.is_some() {
             let path = path();
             return self.exists(&path) || self.read_link(&path).is_some();
         }
-        rustix::fs::accessat(directory, name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        rustix::fs::accessat(
+            directory,
+            name,
+            rustix::fs::Access::EXISTS,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .is_ok()
     }
 
     /// The start of a text file, at most `limit` bytes of it.
@@ -129,7 +154,9 @@ impl Tree {
 
     /// The names in a directory, in no order; none when it cannot be read.
     pub(crate) fn names(&self, path: &Path) -> Vec<OsString> {
-        let Ok(directory) = self.open_directory(path) else { return Vec::new() };
+        let Ok(directory) = self.open_directory(path) else {
+            return Vec::new();
+        };
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(&directory, &mut buffer);
         let mut names = Vec::new();

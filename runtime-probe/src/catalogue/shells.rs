@@ -5,7 +5,10 @@ use crate::version::Mark;
 
 const BASH: Mark = Mark::after("@(#)Bash version ");
 const BUSYBOX: Mark = Mark::after("BusyBox v");
-const MKSH: &[Mark] = &[Mark::after("MIRBSD KSH R").parts(1), Mark::after("LEGACY KSH R").parts(1)];
+const MKSH: &[Mark] = &[
+    Mark::after("MIRBSD KSH R").parts(1),
+    Mark::after("LEGACY KSH R").parts(1),
+];
 const KSH: &[Mark] = &[
     Mark::after("(AT&T Research) 93u+m/").parts(1),
     Mark::after("(AT&T Research) ").parts(1),
@@ -64,7 +67,10 @@ pub(super) const FISH: Runtime = Runtime {
     extension: ".fish",
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::after("version ")]).cost(2)],
-        clues: &[Clue::file("{prefix}/share/pkgconfig/fish.pc", Mark::after("\nVersion: "))],
+        clues: &[Clue::file(
+            "{prefix}/share/pkgconfig/fish.pc",
+            Mark::after("\nVersion: "),
+        )],
         ..Program::new("fish", &["fish"])
     }],
 };
@@ -82,14 +88,19 @@ pub(super) const AWK: Runtime = Runtime {
             versioned: &[Versioned::new("gawk-", &[])],
             ..Program::new("gawk", &["gawk", "awk"])
         },
+        // It puts its version together at run time, and nobody chooses an awk by it.
         Program {
             args: &["-f"],
+            worth_asking: false,
             questions: &[Question::new(&["-W", "version"], &[Mark::after("mawk ")])],
             ..Program::new("mawk", &["mawk"])
         },
         Program {
             args: &["-f"],
-            questions: &[Question::new(&["--version"], &[Mark::after("awk version ").parts(1)])],
+            questions: &[Question::new(
+                &["--version"],
+                &[Mark::after("awk version ").parts(1)],
+            )],
             clues: &[Clue::text(Mark::after("awk version ").parts(1))],
             ..Program::new("onetrueawk", &["original-awk", "bwk"])
         },

@@ -17,8 +17,8 @@ pub(super) const GO: Runtime = Runtime {
         // Asked with GOTOOLCHAIN=local and in `/`: elsewhere it may start a download.
         questions: &[Question::new(&["version"], &[Mark::after("go version go")]).cost(5)],
         clues: &[
-            Clue::file("{prefix}/VERSION", Mark::after("go").parts(2)),
-            Clue::text(Mark::after("go").parts(3).then("\0")),
+            Clue::file("{prefix}/VERSION", Mark::starts_with("go")),
+            Clue::Own(Reader::GoBuildInfo),
         ],
         ..Program::new("go", &["go"])
     }],
@@ -53,7 +53,10 @@ pub(super) const POWERSHELL: Runtime = Runtime {
         args: &["-NoProfile", "-NonInteractive", "-File"],
         questions: &[Question::new(&["--version"], &[Mark::after("PowerShell ").parts(3)]).cost(150)],
         clues: &[
-            Clue::file("{dir}/pwsh.deps.json", Mark::after("\"Microsoft.PowerShell.ConsoleHost/").parts(3)),
+            Clue::file(
+                "{dir}/pwsh.deps.json",
+                Mark::after("\"Microsoft.PowerShell.ConsoleHost/").parts(3),
+            ),
             Clue::file("{dir}/pwsh.deps.json", Mark::after("\"pwsh/").parts(3)),
         ],
         ..Program::new("pwsh", &["pwsh"])
@@ -84,7 +87,9 @@ pub(super) const ERLANG: Runtime = Runtime {
     programs: &[Program {
         // A virtual machine that is asked for its release takes 150 ms. `erl -version` stops before it starts one,
         // but knows only the emulator's version, which the release's files translate.
-        questions: &[Question::new(&["-version"], &[Mark::after("emulator version ")]).through("erl").cost(30)],
+        questions: &[Question::new(&["-version"], &[Mark::after("emulator version ")])
+            .through("erl")
+            .cost(30)],
         clues: &[Clue::Own(Reader::ErlangRelease)],
         ..Program::new("beam", &["escript", "erl"])
     }],
@@ -103,7 +108,10 @@ pub(super) const ELIXIR: Runtime = Runtime {
         ],
         clues: &[
             Clue::Script(Mark::after("ELIXIR_VERSION=").parts(3)),
-            Clue::file("{prefix}/lib/elixir/ebin/elixir.app", Mark::after("{vsn,\"").parts(3)),
+            Clue::file(
+                "{prefix}/lib/elixir/ebin/elixir.app",
+                Mark::after("{vsn,\"").parts(3),
+            ),
         ],
         ..Program::new("elixir", &["elixir"])
     }],
@@ -117,7 +125,10 @@ pub(super) const GROOVY: Runtime = Runtime {
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::after("Groovy Version: ")]).cost(800)],
         clues: &[
-            Clue::Entries { path: "{prefix}/lib", mark: Mark::after("groovy-").parts(3).then(".jar") },
+            Clue::Entries {
+                path: "{prefix}/lib",
+                mark: Mark::after("groovy-").parts(3).then(".jar"),
+            },
             Clue::RealPath(Mark::after("/groovy-").parts(3)),
         ],
         ..Program::new("groovy", &["groovy"])
@@ -143,7 +154,9 @@ pub(super) const SCALA: Runtime = Runtime {
     extension: ".scala",
     programs: &[Program {
         versioned: &[Versioned::new("scala", &["3"])],
-        questions: &[Question::new(&["-version"], &[Mark::after("version ").parts(3)]).any_exit().cost(900)],
+        questions: &[Question::new(&["-version"], &[Mark::after("version ").parts(3)])
+            .any_exit()
+            .cost(900)],
         clues: &[
             Clue::file("{prefix}/VERSION", Mark::after("version:=").parts(3)),
             Clue::RealPath(Mark::after("/scala-").parts(3)),

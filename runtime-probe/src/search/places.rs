@@ -57,26 +57,40 @@ const COLLECTIONS: &[(&str, &str, &str, &str, &str)] = &[
 /// The directories beside `PATH` that may hold what is wanted.
 pub(super) fn beside_path(tree: &Tree, options: &Options, wanted: &Wanted) -> Vec<PathBuf> {
     let is_wanted = |runtime: &str| match wanted {
-        Some(wanted) if !runtime.is_empty() => {
-            wanted.iter().any(|&index| catalogue::all()[index].name == runtime)
-        }
+        Some(wanted) if !runtime.is_empty() => wanted
+            .iter()
+            .any(|&index| catalogue::all()[index].name == runtime),
         _ => true,
     };
     let mut places = Vec::new();
     for (_, variable, append) in NAMED.iter().filter(|(runtime, ..)| is_wanted(runtime)) {
-        if let Some(base) = options.variable(variable).map(PathBuf::from).filter(|base| base.is_absolute()) {
-            places.push(if append.is_empty() { base } else { base.join(append) });
+        if let Some(base) = options
+            .variable(variable)
+            .map(PathBuf::from)
+            .filter(|base| base.is_absolute())
+        {
+            places.push(if append.is_empty() {
+                base
+            } else {
+                base.join(append)
+            });
         }
     }
-    places.extend(FIXED.iter().filter(|(runtime, _)| is_wanted(runtime)).map(|(_, path)| PathBuf::from(path)));
-    for (_, variable, base, versions, append) in COLLECTIONS.iter().filter(|(runtime, ..)| is_wanted(runtime)) {
-        let Some(base) = base_of(options, variable, base) else { continue };
+    places.extend(
+        FIXED
+            .iter()
+            .filter(|(runtime, _)| is_wanted(runtime))
+            .map(|(_, path)| PathBuf::from(path)),
+    );
+    for (_, variable, base, versions, append) in COLLECTIONS.iter().filter(|(runtime, ..)| is_wanted(runtime))
+    {
+        let Some(base) = base_of(options, variable, base) else {
+            continue;
+        };
         let collection = base.join(versions);
         let mut names = tree.names(&collection);
         // Greatest version first: these have no order of their own.
-        names.sort_by(|left, right| {
-            crate::version::compare(&digits_of(right), &digits_of(left))
-        });
+        names.sort_by(|left, right| crate::version::compare(&digits_of(right), &digits_of(left)));
         places.extend(names.into_iter().map(|name| collection.join(name).join(append)));
     }
     places
