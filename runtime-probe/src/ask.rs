@@ -8,6 +8,7 @@
 
 mod child;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -46,9 +47,10 @@ pub(crate) enum Answer {
 }
 
 /// Puts all inquiries; the answers come in the same order. Also says how many processes were started.
-pub(crate) fn all(inquiries: &[Inquiry], deadline: Duration) -> (Vec<Answer>, u32) {
+pub(crate) fn all(inquiries: &[Inquiry], search_path: &OsStr, deadline: Duration) -> (Vec<Answer>, u32) {
     let mut desk = Desk {
         inquiries,
+        search_path,
         answers: vec![None; inquiries.len()],
         waiting: (0..inquiries.len()).map(|inquiry| (inquiry, 0)).collect(),
         live: Vec::new(),
@@ -72,6 +74,7 @@ pub(crate) fn all(inquiries: &[Inquiry], deadline: Duration) -> (Vec<Answer>, u3
 
 struct Desk<'i> {
     inquiries: &'i [Inquiry],
+    search_path: &'i OsStr,
     answers: Vec<Option<Answer>>,
     /// Inquiry and question.
     waiting: Vec<(usize, usize)>,
@@ -101,7 +104,7 @@ impl Desk<'_> {
             let Some(asked) = questions.get(question) else {
                 continue;
             };
-            match Child::spawn(path, asked) {
+            match Child::spawn(path, asked, self.search_path) {
                 Ok(child) => {
                     self.spawned += 1;
                     self.live.push((inquiry, question, child));

@@ -3,11 +3,14 @@
 //! Each fact stands alone. `python -m venv` exists in slim images where `ensurepip` does not, and only
 //! the second makes the first useful; a JRE is a `java` of the same version that cannot compile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::environment::EnvironmentKind;
+use crate::report::Interpreter;
 use crate::tree::Tree;
+use crate::version;
 
 /// What an interpreter brings. A field is absent where it means nothing for that runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -60,6 +63,91 @@ pub struct Gpu {
     pub devices: Vec<String>,
     /// The kernel driver's version.
     pub driver: Option<String>,
+}
+
+/// What `interpreter` brings.
+pub(crate) fn of(tree: &Tree, interpreter: &Interpreter) -> Capabilities {
+    let real = &interpreter.real;
+    let (Some(directory), Some(prefix)) = (real.parent(), real.parent().and_then(Path::parent)) else {
+        return Capabilities::default();
+    };
+    // A command may stand beside the link that was found or beside the real program.
+    let sibling = |name: &str| {
+        tree.exists(&directory.join(name)) || tree.exists(&interpreter.path.with_file_name(name))
+    };
+    let mut found = Capabilities::default();
+    match interpreter.name.as_str() {
+        "python" => python(tree, interpreter, prefix, &mut found),
+        "node" => {
+            let npm = prefix.join("lib/node_modules/npm/package.json");
+            found.npm = Some(tree.exists(&npm) || sibling("npm"));
+        }
+        "java" => found.javac = Some(sibling("javac")),
+        "ruby" => {
+            found.gem = Some(sibling("gem"));
+            found.bundle = Some(sibling("bundle"));
+        }
+        "go" => found.toolchain = Some(tree.exists(&prefix.join("pkg/tool"))),
+        "dotnet" => {
+            found.sdk = Some(tree.exists(&directory.join("sdk")));
+            let names = tree.names(&directory.join("shared/Microsoft.NETCore.App"));
+            found.side_by_side = names
+                .iter()
+                .filter_map(|name| name.to_str().map(str::to_owned))
+                .collect();
+            found
+                .side_by_side
+                .sort_by(|left, right| version::compare(left, right));
+        }
+        "shell" if interpreter.implementation == "busybox" => {
+            found.applets = crate::evidence::applets(tree, real);
+        }
+        _ => {}
+    }
+    found
+}
+
+fn python(tree: &Tree, interpreter: &Interpreter, prefix: &Path, found: &mut Capabilities) {
+    let Some(minor) = minor(interpreter) else { return };
+    let library = |base: &Path, lib: &str| base.join(format!("{lib}/python{minor}"));
+    let standard = ["lib", "lib64"].map(|lib| library(prefix, lib));
+    let Some(standard) = standard
+        .into_iter()
+        .find(|standard| tree.exists(&standard.join("os.py")))
+    else {
+        return;
+    };
+    let has = |path: PathBuf| Some(tree.exists(&path));
+    found.venv = has(standard.join("venv/__init__.py"));
+    found.ensurepip = has(standard.join("ensurepip/__init__.py"));
+    let venv = interpreter
+        .environment
+        .as_ref()
+        .filter(|environment| environment.kind == EnvironmentKind::Venv);
+    if let Some(venv) = venv {
+        found.pip = has(library(&venv.prefix, "lib").join("site-packages/pip"));
+        found.externally_managed = Some(false);
+        return;
+    }
+    // Debian keeps its own packages apart from those that pip installs.
+    let places = [
+        standard.join("site-packages/pip"),
+        prefix.join("lib/python3/dist-packages/pip"),
+    ];
+    found.pip = Some(places.iter().any(|place| tree.exists(place)));
+    found.externally_managed = has(standard.join("EXTERNALLY-MANAGED"));
+}
+
+/// `3.11`: from the version, or from a name where there is none.
+fn minor(interpreter: &Interpreter) -> Option<String> {
+    let name = interpreter
+        .real
+        .file_name()?
+        .to_str()?
+        .trim_start_matches(|c: char| !c.is_ascii_digit());
+    let version = interpreter.version.as_deref().unwrap_or(name);
+    let mut numbers = version::numbers(version);
+    Some(format!("{}.{}", numbers.next()?, numbers.next()?))
 }
 
 /// The graphics processors whose device nodes are there.

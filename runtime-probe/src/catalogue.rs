@@ -41,6 +41,9 @@ pub struct Program {
     pub questions: &'static [Question],
     /// Where its version shows itself, best evidence first.
     pub clues: &'static [Clue],
+    /// Whether it is usually started by a script. Elsewhere a script is somebody's wrapper, and the files
+    /// beside a wrapper say nothing about what it wraps.
+    pub scripted: bool,
     /// Whether fast mode asks it where it shows no version. A process is not worth every version.
     pub worth_asking: bool,
 }
@@ -55,6 +58,7 @@ impl Program {
             args: &[],
             questions: &[],
             clues: &[],
+            scripted: false,
             worth_asking: true,
         }
     }

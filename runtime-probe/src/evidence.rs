@@ -4,12 +4,14 @@
 //! it was installed with it; a name was given by somebody. A script is never evidence by itself, unless it
 //! is one that carries its version.
 
+mod applets;
 mod erlang;
 mod files;
 mod library;
 mod python;
 mod scan;
 
+pub(crate) use applets::applets;
 pub(crate) use erlang::release_of as erlang_release;
 
 use std::os::fd::AsFd;
@@ -40,6 +42,9 @@ pub(crate) fn read(tree: &Tree, program: &Program, slot: Slot) -> Option<Finding
         program,
         library: None,
     };
+    if program.is_script() && !slot.program().scripted {
+        return None;
+    }
     let own = slot.program().clues.iter().find_map(|clue| case.read(clue));
     if let Some((version, evidence)) = own {
         return Some(Finding {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::capabilities;
 use crate::catalogue;
 use crate::error::Error;
+use crate::hints::{self, Hints};
 use crate::options::{Ask, Mode, Options};
 use crate::report::{Confidence, Report};
 use crate::search::{self, Wanted};
@@ -37,49 +38,62 @@ pub fn probe(options: &Options) -> Result<Report, Error> {
     if options.mode == Mode::Full && tree.is_foreign() {
         return Err(Error::FullUnderRoot);
     }
-    let wanted = wanted(options)?;
-    let found = search::search(&tree, options, &wanted, &[]);
-    let mut survey = Survey::new(&tree, options.mode);
+    let hints = hints::load(&tree, options)?;
+    let wanted = wanted(options, &hints)?;
+    let found = search::search(&tree, options, &wanted, &hints.search);
+    let mut survey = Survey::new(&tree, options, &hints);
+    for hint in &hints.interpreters {
+        let runtime = catalogue::all()
+            .iter()
+            .position(|runtime| runtime.name == hint.name);
+        let is_wanted =
+            runtime.is_none_or(|runtime| wanted.as_ref().is_none_or(|all| all.contains(&runtime)));
+        if is_wanted {
+            survey.visit_hint(hint, runtime);
+        }
+    }
     survey.visit(&found);
     match (options.mode, options.ask) {
-        (Mode::Full, _) => survey.ask(|_, _| true, options.deadline),
+        (Mode::Full, _) => survey.ask(|_, _| true),
         (Mode::Fast, Ask::WhenUnknown) if !tree.is_foreign() => {
-            survey.ask(
-                |program, confidence| program.worth_asking && confidence <= Confidence::Weak,
-                options.deadline,
-            );
+            survey.ask(|program, confidence| program.worth_asking && confidence <= Confidence::Weak);
         }
         (Mode::Fast, _) => {}
     }
+    let runtimes = survey.finish();
     let mut warnings = found.warnings;
     warnings.append(&mut survey.warnings);
-    let spawned = survey.spawned;
-    let (runtimes, rejected) = survey.finish();
+    let gpus = capabilities::gpus(&tree);
     Ok(Report {
         mode: options.mode,
         elapsed_us: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
-        spawned,
+        spawned: survey.spawned,
         cached: false,
         runtimes,
-        rejected,
+        rejected: survey.rejected,
         warnings,
-        gpus: capabilities::gpus(&tree),
+        gpus,
     })
 }
 
-fn wanted(options: &Options) -> Result<Wanted, Error> {
+fn wanted(options: &Options, hints: &Hints) -> Result<Wanted, Error> {
     let Some(only) = &options.only else {
         return Ok(None);
     };
-    let index = |name: &String| {
+    let mut wanted = Vec::new();
+    for name in only {
         let canonical = catalogue::canonical(name);
-        catalogue::all()
+        match catalogue::all()
             .iter()
             .position(|runtime| Some(runtime.name) == canonical)
-            .ok_or_else(|| Error::UnknownRuntime { name: name.clone() })
-    };
-    only.iter()
-        .map(index)
-        .collect::<Result<Vec<usize>, Error>>()
-        .map(Some)
+        {
+            Some(runtime) => wanted.push(runtime),
+            None if hints
+                .interpreters
+                .iter()
+                .any(|hint| hint.name == name.to_lowercase()) => {}
+            None => return Err(Error::UnknownRuntime { name: name.clone() }),
+        }
+    }
+    Ok(Some(wanted))
 }

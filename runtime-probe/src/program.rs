@@ -143,6 +143,11 @@ impl Program {
         })
     }
 
+    /// Whether it is a text that another program interprets.
+    pub(crate) const fn is_script(&self) -> bool {
+        matches!(self.kind, Kind::Script { .. })
+    }
+
     /// The processor architecture, unless it is a script.
     pub(crate) fn arch(&self) -> Option<&'static str> {
         match &self.kind {

@@ -1,21 +1,27 @@
 //! From names to interpreters: every entry is opened once, judged, and put beside what it duplicates.
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::AsFd;
+mod rows;
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::ask::{Answer, Inquiry};
-use crate::capabilities::Capabilities;
 use crate::catalogue;
-use crate::environment::{self, Environment};
+use crate::environment;
 use crate::evidence::{self, Finding};
-use crate::options::Mode;
+use crate::hints::{Hint, Hints};
+use crate::options::{Mode, Options};
 use crate::program::{self, Identity, Program};
 use crate::reason::Reason;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejected, Runnable};
 use crate::search::{self, Found, Slot};
+use crate::shims::{self, Shim};
 use crate::tree::Tree;
+use rows::Row;
 
 /// What is known about one file, whichever names lead to it.
 #[derive(Debug, Clone)]
@@ -26,46 +32,65 @@ struct Facts {
     real: PathBuf,
     arch: Option<&'static str>,
     libc: Option<Libc>,
+    is_script: bool,
     runnable: Runnable,
     version: Option<String>,
     evidence: Evidence,
 }
 
-/// An interpreter in the making.
-#[derive(Debug)]
-struct Row {
-    facts: Facts,
-    slot: Slot,
-    place: usize,
+/// How an interpreter is reached.
+#[derive(Debug, Clone)]
+struct Door {
     path: PathBuf,
-    names: Vec<OsString>,
+    slot: Slot,
+    /// The place in `PATH` order.
+    place: usize,
     on_path: bool,
+    /// The version manager whose shim led here.
     via: Option<&'static str>,
-    environment: Option<Environment>,
+    /// Whether the hints name it, and what they say of its version and arguments.
+    hint: Option<(Option<String>, Option<Vec<String>>)>,
 }
+
+/// What opening a door led to.
+enum Outcome {
+    Interpreter(Facts),
+    Shim(Shim),
+}
+
+/// A file that was judged before, as one runtime's program.
+type Judged = (Identity, usize, Result<Facts, Reason>);
 
 /// A survey of one tree.
 #[derive(Debug)]
 pub(crate) struct Survey<'t> {
     tree: &'t Tree,
-    mode: Mode,
-    files: Vec<Result<Facts, (Identity, usize, Reason)>>,
+    options: &'t Options,
+    hints: &'t Hints,
+    judged: Vec<Judged>,
     rows: Vec<Row>,
+    /// Interpreters of runtimes that only the hints know.
+    custom: Vec<Interpreter>,
     pub(crate) rejected: Vec<Rejected>,
     pub(crate) warnings: Vec<String>,
     pub(crate) spawned: u32,
+    /// Whether an answer came from something whose files are not all known.
+    pub(crate) is_opaque: bool,
 }
 
 impl<'t> Survey<'t> {
-    pub(crate) fn new(tree: &'t Tree, mode: Mode) -> Self {
+    pub(crate) fn new(tree: &'t Tree, options: &'t Options, hints: &'t Hints) -> Self {
         Self {
             tree,
-            mode,
-            files: Vec::new(),
+            options,
+            hints,
+            judged: Vec::new(),
             rows: Vec::new(),
+            custom: Vec::new(),
             rejected: Vec::new(),
             warnings: Vec::new(),
             spawned: 0,
+            is_opaque: false,
         }
     }
 
@@ -73,53 +98,110 @@ impl<'t> Survey<'t> {
     pub(crate) fn visit(&mut self, found: &Found) {
         for entry in &found.entries {
             let place = &found.places[entry.place];
-            let name = OsStr::from_bytes(entry.name.to_bytes());
-            let path = place.path.join(name);
-            let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &path);
-            let facts = match opened {
-                Ok(fd) => self.facts(fd, &path, entry.slot),
-                Err(error) => Err(program::failure(self.tree, &path, error)),
-            };
-            match facts {
-                Ok(facts) => self.add(facts, entry.slot, entry.place, path, name, place.on_path),
-                Err(reason) => self.reject(entry.slot, path, reason),
+            let path = place.path.join(OsStr::from_bytes(entry.name.to_bytes()));
+            if self.hints.ignore.iter().any(|ignored| path.starts_with(ignored)) {
+                continue;
             }
+            let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &path);
+            let door = Door {
+                path,
+                slot: entry.slot,
+                place: entry.place,
+                on_path: place.on_path,
+                via: None,
+                hint: None,
+            };
+            self.enter(opened, door);
         }
     }
 
-    fn reject(&mut self, slot: Slot, path: PathBuf, reason: Reason) {
+    /// Looks at what the hints name.
+    pub(crate) fn visit_hint(&mut self, hint: &Hint, runtime: Option<usize>) {
+        let opened = self.tree.open(&hint.path);
+        let Some(runtime) = runtime else {
+            self.visit_custom(opened, hint);
+            return;
+        };
+        let name = hint.path.file_name().unwrap_or_default();
+        let slot = search::slot_of(name)
+            .filter(|slot| slot.runtime == runtime)
+            .unwrap_or(Slot {
+                runtime,
+                program: 0,
+                rank: 0,
+            });
+        let door = Door {
+            path: hint.path.clone(),
+            slot: Slot { rank: 0, ..slot },
+            place: 0,
+            on_path: true,
+            via: None,
+            hint: Some((hint.version.clone(), hint.args.clone())),
+        };
+        self.enter(opened, door);
+    }
+
+    fn enter(&mut self, opened: Result<OwnedFd, Errno>, door: Door) {
+        let outcome = match opened {
+            Ok(fd) => self.facts(fd, &door),
+            Err(error) => Err(program::failure(self.tree, &door.path, error)),
+        };
+        match outcome {
+            Ok(Outcome::Interpreter(facts)) => self.add(facts, door),
+            Ok(Outcome::Shim(Shim::Leads(manager, path))) if door.via.is_none() => {
+                let opened = self.tree.open(&path);
+                self.enter(
+                    opened,
+                    Door {
+                        path,
+                        via: Some(manager),
+                        ..door
+                    },
+                );
+            }
+            Ok(Outcome::Shim(Shim::Leads(manager, _))) => {
+                let detail = "that leads to another shim".to_owned();
+                self.reject(door, Reason::Shim { manager, detail });
+            }
+            Ok(Outcome::Shim(Shim::Nowhere(manager, detail))) => {
+                self.reject(door, Reason::Shim { manager, detail });
+            }
+            Err(reason) => self.reject(door, reason),
+        }
+    }
+
+    fn reject(&mut self, door: Door, reason: Reason) {
+        let name = door.slot.runtime().name.to_owned();
         self.rejected.push(Rejected {
-            name: slot.runtime().name.to_owned(),
-            path,
+            name,
+            path: door.path,
             reason,
         });
     }
 
-    fn facts(&mut self, fd: std::os::fd::OwnedFd, path: &Path, slot: Slot) -> Result<Facts, Reason> {
-        let mut program = Program::new(self.tree, fd, path)?;
-        for known in &self.files {
-            match known {
-                Ok(facts) if facts.identity == program.identity && facts.runtime == slot.runtime => {
-                    return Ok(facts.clone());
-                }
-                Err((identity, runtime, reason))
-                    if *identity == program.identity && *runtime == slot.runtime =>
-                {
-                    return Err(reason.clone());
-                }
-                _ => {}
-            }
+    fn facts(&mut self, fd: OwnedFd, door: &Door) -> Result<Outcome, Reason> {
+        let mut program = Program::new(self.tree, fd, &door.path)?;
+        let runtime = door.slot.runtime;
+        let judged = self
+            .judged
+            .iter()
+            .find(|(identity, other, _)| *identity == program.identity && *other == runtime);
+        if let Some((.., verdict)) = judged {
+            return verdict.clone().map(Outcome::Interpreter);
         }
-        let facts = self.examine(&mut program, slot);
-        self.files.push(match &facts {
-            Ok(facts) => Ok(facts.clone()),
-            Err(reason) => Err((program.identity, slot.runtime, reason.clone())),
-        });
-        facts
+        let runnable = program.judge(self.tree);
+        // Shims of different names may be one file, so what one leads to is nothing to remember.
+        let name = door.slot.runtime().name;
+        if let Some(shim) = shims::follow(self.tree, self.options, &program, &door.path, name) {
+            return Ok(Outcome::Shim(shim));
+        }
+        let verdict = runnable.map(|runnable| self.examine(&program, runnable, door));
+        self.judged.push((program.identity, runtime, verdict.clone()));
+        verdict.map(Outcome::Interpreter)
     }
 
-    fn examine(&self, program: &mut Program, slot: Slot) -> Result<Facts, Reason> {
-        let runnable = program.judge(self.tree)?;
+    fn examine(&self, program: &Program, runnable: Runnable, door: &Door) -> Facts {
+        let slot = door.slot;
         let behind = program
             .real
             .file_name()
@@ -128,7 +210,7 @@ impl<'t> Survey<'t> {
             program: behind.unwrap_or(slot.program),
             ..slot
         };
-        let finding = match self.mode {
+        let finding = match self.options.mode {
             Mode::Fast => evidence::read(self.tree, program, slot),
             Mode::Full => None,
         };
@@ -140,76 +222,56 @@ impl<'t> Survey<'t> {
             }) => (Some(version), evidence, program),
             None => (None, Evidence::none(), slot.program),
         };
-        Ok(Facts {
+        Facts {
             runtime: slot.runtime,
             program: implementation,
             identity: program.identity.clone(),
             real: program.real.clone(),
             arch: program.arch(),
             libc: program.libc(),
+            is_script: program.is_script(),
             runnable,
             version,
             evidence,
-        })
+        }
     }
 
-    fn add(&mut self, facts: Facts, slot: Slot, place: usize, path: PathBuf, name: &OsStr, on_path: bool) {
-        let environment = environment::of(self.tree, &path, &facts.real, catalogue::all()[slot.runtime].name);
+    fn add(&mut self, facts: Facts, door: Door) {
+        let runtime = door.slot.runtime().name;
+        let environment = environment::of(self.tree, &door.path, &facts.real, runtime);
         let twin = self.rows.iter_mut().find(|row| {
-            row.facts.runtime == slot.runtime
+            row.facts.runtime == facts.runtime
                 && row.facts.identity == facts.identity
                 && row.environment == environment
         });
-        let Some(row) = twin else {
-            self.rows.push(Row {
-                facts,
-                slot,
-                place,
-                path,
-                names: vec![name.to_owned()],
-                on_path,
-                via: None,
-                environment,
-            });
-            return;
-        };
-        if !row.names.iter().any(|known| known == name) {
-            row.names.push(name.to_owned());
-        }
-        // A better name is a better handle, but not where it is off the path.
-        if slot.rank < row.slot.rank && on_path >= row.on_path {
-            row.slot = slot;
-            row.place = place;
-            row.path = path;
-            row.on_path = on_path;
+        match twin {
+            Some(row) => row.also(door),
+            None => self.rows.push(Row::new(facts, door, environment)),
         }
     }
 
     /// Asks the interpreters for which `wanted` holds, and believes them.
-    pub(crate) fn ask(
-        &mut self,
-        wanted: impl Fn(&catalogue::Program, Confidence) -> bool,
-        deadline: std::time::Duration,
-    ) {
+    pub(crate) fn ask(&mut self, wanted: impl Fn(&catalogue::Program, Confidence) -> bool) {
         let mut asked = Vec::new();
         let mut inquiries = Vec::new();
         for (index, row) in self.rows.iter().enumerate() {
-            let program = &catalogue::all()[row.facts.runtime].programs[row.facts.program];
-            let confidence = row.facts.evidence.kind.confidence();
-            if program.questions.is_empty() || !wanted(program, confidence) {
+            let program = row.program();
+            if program.questions.is_empty() || !wanted(program, row.confidence()) {
                 continue;
             }
             let path = match program.questions[0].through {
-                "" => row.path.clone(),
-                sibling => row.path.with_file_name(sibling),
+                "" => row.door.path.clone(),
+                sibling => row.door.path.with_file_name(sibling),
             };
+            self.is_opaque |= row.facts.is_script;
             asked.push(index);
             inquiries.push(Inquiry {
                 path,
                 questions: program.questions,
             });
         }
-        let (answers, spawned) = crate::ask::all(&inquiries, deadline);
+        let search_path = self.options.search_path();
+        let (answers, spawned) = crate::ask::all(&inquiries, &search_path, self.options.deadline);
         self.spawned += spawned;
         let mut refused = Vec::new();
         for (index, answer) in asked.into_iter().zip(answers) {
@@ -219,7 +281,7 @@ impl<'t> Survey<'t> {
         }
         for (index, reason) in refused.into_iter().rev() {
             let row = self.rows.remove(index);
-            self.reject(row.slot, row.path, reason);
+            self.reject(row.door, reason);
         }
     }
 
@@ -228,20 +290,21 @@ impl<'t> Survey<'t> {
         let row = &mut self.rows[index];
         match answer {
             Answer::Version(version, question) => {
-                let erlang = catalogue::all()[row.facts.runtime].name == "erlang";
-                let version = match evidence::erlang_release(self.tree, &row.facts.real, &version) {
-                    Some((release, _)) if erlang => release,
-                    _ => version,
-                };
-                row.facts.version = Some(version);
-                row.facts.evidence = Evidence::read(EvidenceKind::Answer, &row.path, question);
+                // Erlang says only its emulator's version, which the installation translates.
+                let is_erlang = row.door.slot.runtime().name == "erlang";
+                let release = is_erlang
+                    .then(|| evidence::erlang_release(self.tree, &row.facts.real, &version))
+                    .flatten();
+                row.facts.version = Some(release.map_or(version, |(release, _)| release));
+                row.facts.evidence = Evidence::read(EvidenceKind::Answer, &row.door.path, question);
                 row.facts.runnable = Runnable::Likely;
                 None
             }
             Answer::DoesNotStart(error) => Some(Reason::DoesNotStart { error }),
             Answer::Failed(detail) => Some(Reason::Failed { detail }),
             Answer::Unclear(detail) => {
-                self.warnings.push(format!("{}: {detail}", row.path.display()));
+                self.warnings
+                    .push(format!("{}: {detail}", row.door.path.display()));
                 row.facts.runnable = Runnable::Unknown;
                 None
             }
@@ -249,84 +312,45 @@ impl<'t> Survey<'t> {
     }
 
     /// The interpreters, in the order of the report.
-    pub(crate) fn finish(mut self) -> (Vec<Interpreter>, Vec<Rejected>) {
-        self.merge_twins();
-        self.rows.sort_by(|left, right| {
-            let key = |row: &Row| (row.facts.runtime, !row.on_path, row.slot.rank, row.place);
-            key(left).cmp(&key(right))
-        });
+    pub(crate) fn finish(&mut self) -> Vec<Interpreter> {
+        let mut rows = rows::merge_twins(std::mem::take(&mut self.rows));
+        rows.sort_by(Row::order);
+        for row in &mut rows {
+            self.warnings.extend(row.take_hint());
+        }
         let tree = self.tree;
-        let interpreters = self.rows.into_iter().map(|row| interpreter(tree, row)).collect();
-        (interpreters, self.rejected)
+        let mut interpreters: Vec<Interpreter> =
+            rows.into_iter().map(|row| row.into_interpreter(tree)).collect();
+        interpreters.append(&mut self.custom);
+        interpreters
     }
 
-    /// Two programs of one installation are one interpreter: `R` and `Rscript`, `erl` and `escript`.
-    fn merge_twins(&mut self) {
-        let mut kept: Vec<Row> = Vec::with_capacity(self.rows.len());
-        for row in self.rows.drain(..) {
-            let twin = kept.iter_mut().find(|other| {
-                other.facts.runtime == row.facts.runtime
-                    && other.facts.program == row.facts.program
-                    && other.facts.version.is_some()
-                    && other.facts.version == row.facts.version
-                    && other.facts.real.parent() == row.facts.real.parent()
-                    && other.environment == row.environment
+    /// An interpreter of a runtime that the catalogue does not know.
+    fn visit_custom(&mut self, opened: Result<OwnedFd, Errno>, hint: &Hint) {
+        let looked = opened
+            .map_err(|error| program::failure(self.tree, &hint.path, error))
+            .and_then(|fd| {
+                let mut program = Program::new(self.tree, fd, &hint.path)?;
+                let runnable = program.judge(self.tree)?;
+                Ok((program, runnable))
             });
-            match twin {
-                Some(twin) => {
-                    let (mut better, other) = if row.slot.rank < twin.slot.rank && row.on_path >= twin.on_path
-                    {
-                        let better = std::mem::replace(twin, row);
-                        (std::mem::take(&mut twin.names), better.names)
-                    } else {
-                        (std::mem::take(&mut twin.names), row.names)
-                    };
-                    better.extend(other);
-                    twin.names = better;
-                }
-                None => kept.push(row),
+        match looked {
+            Ok((program, runnable)) => self.custom.push(rows::custom(hint, &program, runnable)),
+            Err(reason) => {
+                self.rejected.push(Rejected {
+                    name: hint.name.clone(),
+                    path: hint.path.clone(),
+                    reason,
+                });
             }
         }
-        self.rows = kept;
     }
 }
 
-fn interpreter(_tree: &Tree, row: Row) -> Interpreter {
-    let runtime = &catalogue::all()[row.facts.runtime];
-    let program = &runtime.programs[row.facts.program];
-    let found_as = text(row.path.file_name().unwrap_or_default());
-    // `busybox` needs to be told that it is a shell; `sh`, which leads to it, knows.
-    let args =
-        if program.implementation == "busybox" && !found_as.starts_with("busybox") && runtime.name == "shell"
-        {
-            &[][..]
-        } else {
-            program.args
-        };
-    let mut names: Vec<String> = row.names.iter().map(|name| text(name)).collect();
-    names.sort_by_key(|name| (*name != found_as, name.clone()));
-    names.dedup();
-    Interpreter {
-        name: runtime.name.to_owned(),
-        path: row.path,
-        found_as,
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        version: row.facts.version,
-        confidence: row.facts.evidence.kind.confidence(),
-        evidence: row.facts.evidence,
-        implementation: program.implementation.to_owned(),
-        real: row.facts.real,
-        names,
-        on_path: row.on_path,
-        via: row.via,
-        arch: row.facts.arch,
-        libc: row.facts.libc,
-        runnable: row.facts.runnable,
-        environment: row.environment,
-        capabilities: Capabilities::default(),
-    }
-}
-
-fn text(name: &OsStr) -> String {
-    name.to_string_lossy().into_owned()
+/// A file's name as text.
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -1,5 +1,6 @@
 //! One interpreter that is being asked.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -44,16 +45,13 @@ struct Stream {
 
 impl Child {
     /// Starts `path` with a question: in its own process group, so that all of it can be ended.
-    pub(super) fn spawn(path: &Path, question: &Question) -> io::Result<Self> {
+    pub(super) fn spawn(path: &Path, question: &Question, search_path: &OsStr) -> io::Result<Self> {
         let mut command = Command::new(path);
         command
             .args(question.args)
             .env_clear()
             .envs(ENVIRONMENT.iter().copied());
-        command.env(
-            "PATH",
-            std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
-        );
+        command.env("PATH", search_path);
         command.current_dir("/").process_group(0);
         command
             .stdin(input(question.input)?)

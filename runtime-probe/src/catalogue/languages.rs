@@ -128,6 +128,7 @@ pub(super) const R: Runtime = Runtime {
         versioned: &[Versioned::new("Rscript-", &[])],
         questions: &[Question::new(&["--version"], &[Mark::after("version ").parts(3)])],
         clues: &[Clue::Own(Reader::RHome)],
+        scripted: true,
         ..Program::new("r", &["Rscript", "R"])
     }],
 };

@@ -91,6 +91,7 @@ pub(super) const ERLANG: Runtime = Runtime {
             .through("erl")
             .cost(30)],
         clues: &[Clue::Own(Reader::ErlangRelease)],
+        scripted: true,
         ..Program::new("beam", &["escript", "erl"])
     }],
 };
@@ -113,6 +114,7 @@ pub(super) const ELIXIR: Runtime = Runtime {
                 Mark::after("{vsn,\"").parts(3),
             ),
         ],
+        scripted: true,
         ..Program::new("elixir", &["elixir"])
     }],
 };
@@ -131,6 +133,7 @@ pub(super) const GROOVY: Runtime = Runtime {
             },
             Clue::RealPath(Mark::after("/groovy-").parts(3)),
         ],
+        scripted: true,
         ..Program::new("groovy", &["groovy"])
     }],
 };
@@ -143,6 +146,7 @@ pub(super) const KOTLIN: Runtime = Runtime {
     programs: &[Program {
         questions: &[Question::new(&["-version"], &[Mark::after("Kotlin version ").parts(3)]).cost(700)],
         clues: &[Clue::file("{prefix}/build.txt", Mark::start().parts(3))],
+        scripted: true,
         ..Program::new("kotlin", &["kotlin"])
     }],
 };
@@ -162,6 +166,7 @@ pub(super) const SCALA: Runtime = Runtime {
             Clue::RealPath(Mark::after("/scala-").parts(3)),
             Clue::RealPath(Mark::after("/scala3-").parts(3)),
         ],
+        scripted: true,
         ..Program::new("scala", &["scala"])
     }],
 };
@@ -178,6 +183,7 @@ pub(super) const HASKELL: Runtime = Runtime {
             Clue::RealPath(Mark::after("ghc-").parts(3)),
             Clue::Script(Mark::after("ghc-").parts(3)),
         ],
+        scripted: true,
         ..Program::new("ghc", &["runghc", "runhaskell"])
     }],
 };

@@ -1,0 +1,51 @@
+//! BusyBox: the commands that are compiled into it.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use memchr::memmem;
+
+use super::scan;
+use crate::catalogue::Span;
+use crate::elf::{Elf, FileSource, Source};
+use crate::program::PAGE;
+use crate::tree::Tree;
+
+/// The table of names is sorted, and these two are always first.
+const START: &[u8] = b"\0[\0[[\0";
+/// A full BusyBox has about 400 applets, in less than this many bytes.
+const LONGEST_TABLE: usize = 8 * 1024;
+
+/// The applets of the BusyBox whose file is `real`, sorted; none when the table is not found.
+pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {
+    let Ok(fd) = tree.open(real) else {
+        return Vec::new();
+    };
+    let source = FileSource(fd.as_fd());
+    let mut page = [0; PAGE];
+    let filled = source.read_at(&mut page, 0);
+    let Some(elf) = Elf::parse(&page[..filled], &source) else {
+        return Vec::new();
+    };
+    scan::each(&elf, &source, Span::Constants, LONGEST_TABLE, |chunk| {
+        let start = memmem::find(chunk, START)? + 1;
+        Some(table(&chunk[start..(start + LONGEST_TABLE).min(chunk.len())]))
+    })
+    .unwrap_or_default()
+}
+
+/// The names in a table: they are sorted, so the first that is out of order belongs to something else.
+pub(super) fn table(bytes: &[u8]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in bytes.split(|&byte| byte == 0) {
+        let is_name = !name.is_empty() && name.len() < 32 && name.iter().all(u8::is_ascii_graphic);
+        let Some(name) = std::str::from_utf8(name).ok().filter(|_| is_name) else {
+            break;
+        };
+        if names.last().is_some_and(|last| last.as_str() >= name) {
+            break;
+        }
+        names.push(name.to_owned());
+    }
+    names
+}
