@@ -1,2 +1,42 @@
-//! The agent.
-fn main() {}
+//! `attune-agent`: parse, configure, wire, run. What the agent does is in `agent-core`.
+
+mod cli;
+mod exit;
+mod lookup;
+mod parameters;
+mod session;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Verb};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    // The helper process that forks is this program too, and must have no threads: nothing may come before.
+    agent_core::process::enter_if_asked();
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    if cli.detect_only {
+        return verbs::detect_only::run();
+    }
+    // A container's PATH, home and credentials are read here and nowhere else.
+    let session = session::Session::new(&cli)?;
+    match cli.verb.unwrap_or_else(|| Verb::Run(cli::RunArgs::default())) {
+        Verb::Run(args) => session.block_on(verbs::run::run(&session, args)),
+        Verb::Demo => session.block_on(verbs::demo::run(&session)),
+        Verb::Exec(args) => session.block_on(verbs::exec::run(&session, args)),
+        Verb::Submit(args) => session.block_on(verbs::submit::run(args)),
+        Verb::Pack(args) => session.block_on(verbs::pack::run(args)),
+        Verb::Probe(args) => verbs::probe::run(&args),
+        Verb::Reasons => Ok(verbs::reasons::run()),
+    }
+}

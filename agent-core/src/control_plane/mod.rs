@@ -20,7 +20,11 @@ pub trait Executions: Send + Sync + 'static {
     fn claim(&self, dispatch: &Dispatch) -> impl Future<Output = Result<ClaimReply>> + Send;
 
     /// Compares and sets `running` or `canceling` to the outcome's terminal state, with its result.
-    fn finish(&self, execution: ExecutionId, outcome: &Outcome) -> impl Future<Output = Result<Finish>> + Send;
+    fn finish(
+        &self,
+        execution: ExecutionId,
+        outcome: &Outcome,
+    ) -> impl Future<Output = Result<Finish>> + Send;
 }
 
 /// What one execution needs of the messages: that whoever follows it is told.
@@ -54,7 +58,8 @@ pub trait Queue: Announcements {
     fn declare(&self, worker: WorkerId) -> impl Future<Output = Result<()>> + Send;
 
     /// Awaits the next dispatch. Dropping the future loses nothing.
-    fn next_dispatch(&self, worker: WorkerId) -> impl Future<Output = Result<Delivery<Self::Receipt>>> + Send;
+    fn next_dispatch(&self, worker: WorkerId)
+    -> impl Future<Output = Result<Delivery<Self::Receipt>>> + Send;
 
     /// Awaits the next notice. Dropping the future loses nothing.
     fn next_notice(&self, worker: WorkerId) -> impl Future<Output = Result<Notice>> + Send;

@@ -81,17 +81,32 @@ pub(super) async fn observe(
         gone.cancel();
         (ended, cause, duration)
     };
-    let ((ended, cause, duration), (), stdout, stderr) = tokio::join!(waiting, feeding, reading_out, reading_err);
+    let ((ended, cause, duration), (), stdout, stderr) =
+        tokio::join!(waiting, feeding, reading_out, reading_err);
     let total = stdout.total();
     let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
-    let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
+    let succeeded = cause.is_none()
+        && matches!(
+            &ended,
+            Ok(Ended {
+                exit: Exit::Code(0),
+                ..
+            })
+        );
     let data = if succeeded && plan.output != OutputFormat::Text {
         let whole = Capture::whole(&stdout, total, limits.stdout_bytes).await;
         whole.and_then(|text| output::parse(&text, plan.output))
     } else {
         Ok(None)
     };
-    Observation { ended, cause, duration, stdout, stderr, data }
+    Observation {
+        ended,
+        cause,
+        duration,
+        stdout,
+        stderr,
+        data,
+    }
 }
 
 /// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it.
@@ -123,7 +138,10 @@ async fn wait(
         tracing::debug!(%error, "the action ended while it was being killed");
     }
     let ended = timeout(KILL_PATIENCE, child.ended()).await;
-    (ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())), Some(cause))
+    (
+        ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        Some(cause),
+    )
 }
 
 /// Writes the parameters and closes standard input. An action that does not read them all is none the worse.
@@ -192,7 +210,14 @@ async fn show(bytes: &[u8]) {
 impl Observation {
     /// Names what was seen.
     pub(super) fn conclude(self, plan: &Plan) -> Outcome {
-        let Self { ended, cause, duration, stdout, stderr, data } = self;
+        let Self {
+            ended,
+            cause,
+            duration,
+            stdout,
+            stderr,
+            data,
+        } = self;
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -201,28 +226,45 @@ impl Observation {
             }
         };
         if ended.swept > 0 {
-            tracing::info!(execution = plan.execution.0, processes = ended.swept,
-                "an action left processes behind; they were ended");
+            tracing::info!(
+                execution = plan.execution.0,
+                processes = ended.swept,
+                "an action left processes behind; they were ended"
+            );
         }
         let (reason, error) = match (cause, ended.exit) {
-            (Some(Cause::Timeout), _) => {
-                (Reason::Timeout, Some(format!("timed out after {} s and was ended", plan.timeout.as_secs())))
+            (Some(Cause::Timeout), _) => (
+                Reason::Timeout,
+                Some(format!(
+                    "timed out after {} s and was ended",
+                    plan.timeout.as_secs()
+                )),
+            ),
+            (Some(Cause::Stop(Stop::Cancel)), _) => {
+                (Reason::Cancelled, Some("cancelled on request".to_owned()))
             }
-            (Some(Cause::Stop(Stop::Cancel)), _) => (Reason::Cancelled, Some("cancelled on request".to_owned())),
-            (Some(Cause::Stop(_)), _) => {
-                (Reason::WorkerStopped, Some("the worker stopped before the action had ended".to_owned()))
-            }
+            (Some(Cause::Stop(_)), _) => (
+                Reason::WorkerStopped,
+                Some("the worker stopped before the action had ended".to_owned()),
+            ),
             (None, Exit::Code(0)) => (Reason::Completed, None),
             (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
-            (None, Exit::Signal(signal)) => {
-                (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
-            }
+            (None, Exit::Signal(signal)) => (
+                Reason::Signal,
+                Some(format!("the action was ended by {}", signal_name(signal))),
+            ),
         };
         // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
         let stderr_log = stderr.log.clone().filter(|_| !stderr.text.trim().is_empty());
         let stdout_log = stdout.log.clone().filter(|_| stdout.dropped > 0);
-        let stderr = StreamReport { log: stderr_log, ..stderr };
-        let stdout = StreamReport { log: stdout_log, ..stdout };
+        let stderr = StreamReport {
+            log: stderr_log,
+            ..stderr
+        };
+        let stdout = StreamReport {
+            log: stdout_log,
+            ..stdout
+        };
         Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data)
     }
 }

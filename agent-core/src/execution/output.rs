@@ -16,9 +16,9 @@ pub(super) fn parse(text: &str, format: OutputFormat) -> Result<Option<Value>, S
     match format {
         OutputFormat::Text => Ok(None),
         OutputFormat::Json => json(trimmed).map(Some),
-        OutputFormat::Yaml => {
-            serde_saphyr::from_str(trimmed).map(Some).map_err(|error| format!("stdout is not YAML: {}", first_line(&error)))
-        }
+        OutputFormat::Yaml => serde_saphyr::from_str(trimmed)
+            .map(Some)
+            .map_err(|error| format!("stdout is not YAML: {}", first_line(&error))),
         OutputFormat::Jsonl => jsonl(trimmed).map(Some),
     }
 }
@@ -27,14 +27,22 @@ pub(super) fn parse(text: &str, format: OutputFormat) -> Result<Option<Value>, S
 fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).or_else(|error| {
         let last = text.lines().next_back().unwrap_or_default();
-        serde_json::from_str(last).map_err(|_| format!("stdout is not JSON, and neither is its last line: {error}"))
+        serde_json::from_str(last)
+            .map_err(|_| format!("stdout is not JSON, and neither is its last line: {error}"))
     })
 }
 
 /// An array of the lines that are JSON.
 fn jsonl(text: &str) -> Result<Value, String> {
-    let values: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    if values.is_empty() { Err("no line of stdout is JSON".to_owned()) } else { Ok(Value::Array(values)) }
+    let values: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    if values.is_empty() {
+        Err("no line of stdout is JSON".to_owned())
+    } else {
+        Ok(Value::Array(values))
+    }
 }
 
 fn first_line(error: &impl ToString) -> String {
@@ -49,29 +57,48 @@ mod tests {
 
     #[test]
     fn json_is_the_whole_text_or_the_last_line() {
-        assert_eq!(parse("{\n\"a\": 1\n}\n", OutputFormat::Json).unwrap(), Some(json!({"a": 1})));
-        assert_eq!(parse("working…\n{\"a\": 1}\n", OutputFormat::Json).unwrap(), Some(json!({"a": 1})));
-        assert!(parse("oops", OutputFormat::Json).unwrap_err().contains("not JSON"));
+        assert_eq!(
+            parse("{\n\"a\": 1\n}\n", OutputFormat::Json).unwrap(),
+            Some(json!({"a": 1}))
+        );
+        assert_eq!(
+            parse("working…\n{\"a\": 1}\n", OutputFormat::Json).unwrap(),
+            Some(json!({"a": 1}))
+        );
+        assert!(
+            parse("oops", OutputFormat::Json)
+                .unwrap_err()
+                .contains("not JSON")
+        );
         assert_eq!(parse(" \n", OutputFormat::Json).unwrap(), None);
     }
 
     #[test]
     fn a_plain_word_is_yaml_and_a_broken_list_is_not() {
         assert_eq!(parse("hello", OutputFormat::Yaml).unwrap(), Some(json!("hello")));
-        assert_eq!(parse("a:\n  - 1\n", OutputFormat::Yaml).unwrap(), Some(json!({"a": [1]})));
+        assert_eq!(
+            parse("a:\n  - 1\n", OutputFormat::Yaml).unwrap(),
+            Some(json!({"a": [1]}))
+        );
         let error = parse("[1, 2", OutputFormat::Yaml).unwrap_err();
         assert!(!error.contains('\n'), "{error}");
     }
 
     #[test]
     fn jsonl_keeps_the_lines_that_parse() {
-        assert_eq!(parse("{\"n\":1}\nnoise\n{\"n\":2}", OutputFormat::Jsonl).unwrap(), Some(json!([{"n":1},{"n":2}])));
+        assert_eq!(
+            parse("{\"n\":1}\nnoise\n{\"n\":2}", OutputFormat::Jsonl).unwrap(),
+            Some(json!([{"n":1},{"n":2}]))
+        );
         assert!(parse("noise", OutputFormat::Jsonl).is_err());
     }
 
     #[test]
     fn nul_bytes_survive() {
-        assert_eq!(parse("\"a\\u0000b\"", OutputFormat::Json).unwrap(), Some(json!("a\0b")));
+        assert_eq!(
+            parse("\"a\\u0000b\"", OutputFormat::Json).unwrap(),
+            Some(json!("a\0b"))
+        );
         assert_eq!(parse("a\0b", OutputFormat::Text).unwrap(), None);
     }
 }

@@ -31,7 +31,9 @@ fn dotenv(parameters: &Parameters) -> Result<String, String> {
     let mut text = String::new();
     for (key, value) in flat {
         if value.contains('\0') {
-            return Err(format!("the parameter `{key}` holds a NUL byte, which dotenv cannot carry"));
+            return Err(format!(
+                "the parameter `{key}` holds a NUL byte, which dotenv cannot carry"
+            ));
         }
         // Writing to a String cannot fail.
         let written = writeln!(text, "{key}='{}'", value.replace('\'', r"'\''"));
@@ -42,7 +44,11 @@ fn dotenv(parameters: &Parameters) -> Result<String, String> {
 
 fn flatten(prefix: &str, parameters: &Parameters, flat: &mut BTreeMap<String, String>) {
     for (key, value) in parameters {
-        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let key = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         match value {
             Value::Object(inner) => flatten(&key, inner, flat),
             Value::Null => drop(flat.insert(key, String::new())),
@@ -66,12 +72,16 @@ mod tests {
     #[test]
     fn json_is_one_line_even_when_empty() {
         assert_eq!(rendered(json!({}), ParameterFormat::Json), "{}\n");
-        assert_eq!(rendered(json!({"a": "x\ny"}), ParameterFormat::Json), "{\"a\":\"x\\ny\"}\n");
+        assert_eq!(
+            rendered(json!({"a": "x\ny"}), ParameterFormat::Json),
+            "{\"a\":\"x\\ny\"}\n"
+        );
     }
 
     #[test]
     fn dotenv_is_sorted_flat_and_quoted() {
-        let value = json!({"z": 1, "a": {"b": true, "empty": {}, "c": {"d": null}}, "l": [1, "x"], "q": "it's\n2"});
+        let value =
+            json!({"z": 1, "a": {"b": true, "empty": {}, "c": {"d": null}}, "l": [1, "x"], "q": "it's\n2"});
         let expected = "a.b='true'\na.c.d=''\nl='[1,\"x\"]'\nq='it'\\''s\n2'\nz='1'\n";
         assert_eq!(rendered(value, ParameterFormat::Dotenv), expected);
         assert_eq!(rendered(json!({}), ParameterFormat::Dotenv), "\n");
@@ -79,9 +89,13 @@ mod tests {
 
     #[test]
     fn yaml_reads_back_as_what_it_was() {
-        let value = json!({"name": "Ada", "n": [1, 2.5, null, true], "text": "a: b\n- c", "deep": {"no": "no"}});
+        let value =
+            json!({"name": "Ada", "n": [1, 2.5, null, true], "text": "a: b\n- c", "deep": {"no": "no"}});
         let text = rendered(value.clone(), ParameterFormat::Yaml);
         assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), value);
-        assert_eq!(serde_saphyr::from_str::<Value>(&rendered(json!({}), ParameterFormat::Yaml)).unwrap(), json!({}));
+        assert_eq!(
+            serde_saphyr::from_str::<Value>(&rendered(json!({}), ParameterFormat::Yaml)).unwrap(),
+            json!({})
+        );
     }
 }

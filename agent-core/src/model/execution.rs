@@ -39,6 +39,9 @@ pub struct WorkOrder {
     pub execution: ExecutionId,
     /// What runs.
     pub action: Action,
+    /// A file to run in place of the action's entry point. Only who runs something here and now can name one: what
+    /// comes from a control plane stays in its pack.
+    pub file: Option<std::path::PathBuf>,
     /// Every runtime the control plane knows: the action's own, and those that may claim its file's extension.
     pub runtimes: Vec<Runtime>,
     /// `execution.config` over the dispatch's.

@@ -19,7 +19,9 @@ pub use ids::{ActionId, ExecutionId, PackId, RuntimeId, WorkerId};
 pub use outcome::{Exit, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
-pub use runtime::{EnvOperation, EnvVar, ExecutionConfig, InlineStrategy, InterpreterConfig, Runtime, canonical_name};
+pub use runtime::{
+    EnvOperation, EnvVar, ExecutionConfig, InlineStrategy, InterpreterConfig, Runtime, canonical_name,
+};
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
 pub use worker::{Capabilities, DetectedInterpreter, Registration};

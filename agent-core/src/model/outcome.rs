@@ -140,9 +140,16 @@ impl Outcome {
             }
         }
         if let Some(duration) = self.duration {
-            result.insert("duration_ms".into(), json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+            result.insert(
+                "duration_ms".into(),
+                json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+            );
         }
-        for (key, text) in [("error", &self.error), ("hint", &self.hint), ("output_error", &self.output_error)] {
+        for (key, text) in [
+            ("error", &self.error),
+            ("hint", &self.hint),
+            ("output_error", &self.output_error),
+        ] {
             if let Some(text) = text {
                 result.insert(key.into(), json!(text));
             }
@@ -189,7 +196,10 @@ mod tests {
     use super::*;
 
     fn stream(text: &str) -> StreamReport {
-        StreamReport { text: text.to_owned(), ..StreamReport::default() }
+        StreamReport {
+            text: text.to_owned(),
+            ..StreamReport::default()
+        }
     }
 
     #[test]
@@ -202,8 +212,7 @@ mod tests {
             stream("hi\n"),
             stream(""),
         );
-        let expected =
-            json!({"succeeded": true, "reason": "completed", "exit_code": 0, "duration_ms": 12, "stdout": "hi\n"});
+        let expected = json!({"succeeded": true, "reason": "completed", "exit_code": 0, "duration_ms": 12, "stdout": "hi\n"});
         assert_eq!(outcome.to_result(), expected);
         let parsed = outcome.with_output(Ok(Some(json!({"queue_ack": {"version": 1}}))));
         assert_eq!(parsed.to_result()["queue_ack"], json!({"version": 1}));
@@ -212,9 +221,19 @@ mod tests {
 
     #[test]
     fn truncation_is_told_of_a_success_too() {
-        let long = StreamReport { text: "a…b".to_owned(), dropped: 7, ..StreamReport::default() };
-        let outcome =
-            Outcome::of_process(Reason::Completed, None, Exit::Code(0), Duration::ZERO, long, stream(""));
+        let long = StreamReport {
+            text: "a…b".to_owned(),
+            dropped: 7,
+            ..StreamReport::default()
+        };
+        let outcome = Outcome::of_process(
+            Reason::Completed,
+            None,
+            Exit::Code(0),
+            Duration::ZERO,
+            long,
+            stream(""),
+        );
         assert_eq!(outcome.to_result()["stdout_truncated"], json!(true));
         assert_eq!(outcome.to_result()["stdout_bytes_truncated"], json!(7));
     }

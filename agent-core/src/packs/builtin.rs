@@ -44,7 +44,8 @@ fn write(directory: &Dir<'_>, target: &Path, root: &Path) -> Result<()> {
                 // What runs itself says so in its first bytes; modes are not embedded.
                 if file.contents().starts_with(b"#!") {
                     let mode = std::fs::Permissions::from_mode(0o755);
-                    std::fs::set_permissions(&path, mode).doing(|| format!("make {} executable", path.display()))?;
+                    std::fs::set_permissions(&path, mode)
+                        .doing(|| format!("make {} executable", path.display()))?;
                 }
             }
         }
@@ -66,7 +67,12 @@ mod tests {
             let pack = Pack::read(path).unwrap();
             for action in &pack.actions {
                 let entry = path.join("actions").join(&action.entrypoint);
-                assert!(entry.is_file(), "{} has no entry point {}", action.reference, action.entrypoint);
+                assert!(
+                    entry.is_file(),
+                    "{} has no entry point {}",
+                    action.reference,
+                    action.entrypoint
+                );
             }
         }
         // A second time changes nothing.

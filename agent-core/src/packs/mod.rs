@@ -8,7 +8,9 @@
 //! ```
 
 mod builtin;
+mod library;
 mod manifest;
 
 pub use builtin::install_builtin;
+pub use library::{Library, check_parameters, pack_directories, resolve_runtime, unknown_action};
 pub use manifest::{ActionManifest, Pack, PackManifest, RuntimeManifest, RuntimeVersionManifest};

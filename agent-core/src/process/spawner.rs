@@ -60,12 +60,16 @@ pub enum SpawnError {
 impl SpawnError {
     /// What a person can do about it, by the system's reason.
     pub fn hint(&self) -> Option<&'static str> {
-        let Self::Execute { source, .. } = self else { return None };
+        let Self::Execute { source, .. } = self else {
+            return None;
+        };
         match source.raw_os_error()? {
             libc::EACCES => Some("the file is not executable: `chmod +x` it, or check for a noexec mount"),
             libc::ENOEXEC => Some("it is neither a program for this machine nor a script with a `#!` line"),
             // The file was there when the plan was made.
-            libc::ENOENT => Some("the file is there, so what its `#!` line or its ELF header asks for is missing"),
+            libc::ENOENT => {
+                Some("the file is there, so what its `#!` line or its ELF header asks for is missing")
+            }
             libc::E2BIG => Some("the environment is too large: fewer or shorter variables"),
             libc::EAGAIN => Some("the limit on processes is reached"),
             _ => None,
@@ -77,7 +81,9 @@ impl Spawner {
     /// Starts the helper process. To be called once, inside the async runtime.
     pub fn start() -> Result<Self, SpawnError> {
         let zygote = Zygote::start().map_err(SpawnError::Helper)?;
-        Ok(Self { zygote: Mutex::new(Some(zygote)) })
+        Ok(Self {
+            zygote: Mutex::new(Some(zygote)),
+        })
     }
 
     /// Starts `job` for the execution that `_claim` holds.
@@ -121,7 +127,10 @@ impl Zygote {
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
             .spawn()?;
-        Ok(Self { process, socket: UnixStream::from_std(ours)? })
+        Ok(Self {
+            process,
+            socket: UnixStream::from_std(ours)?,
+        })
     }
 
     async fn send(&mut self, descriptors: &[OwnedFd; 4]) -> io::Result<()> {
@@ -133,7 +142,12 @@ impl Zygote {
                 if !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
                     return Err(io::ErrorKind::InvalidInput.into());
                 }
-                sendmsg(&self.socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
+                sendmsg(
+                    &self.socket,
+                    &[IoSlice::new(&[0])],
+                    &mut ancillary,
+                    SendFlags::NOSIGNAL,
+                )?;
                 Ok(())
             })
             .await
@@ -163,7 +177,15 @@ fn connect() -> io::Result<(Child, [OwnedFd; 4])> {
         pipe::Receiver::from_owned_fd(stdout_read.into())?,
         pipe::Receiver::from_owned_fd(stderr_read.into())?,
     );
-    Ok((child, [theirs.into(), stdin_read.into(), stdout_write.into(), stderr_write.into()]))
+    Ok((
+        child,
+        [
+            theirs.into(),
+            stdin_read.into(),
+            stdout_write.into(),
+            stderr_write.into(),
+        ],
+    ))
 }
 
 /// A start that the supervisor refused, or could not answer.
@@ -177,10 +199,14 @@ impl Refused {
         let Self { error, step } = self;
         match step {
             Step::Prepare => SpawnError::Helper(error),
-            Step::WorkingDirectory => {
-                SpawnError::WorkingDirectory { directory: job.cwd.display().to_string(), source: error }
-            }
-            Step::Execute => SpawnError::Execute { program: job.program.display().to_string(), source: error },
+            Step::WorkingDirectory => SpawnError::WorkingDirectory {
+                directory: job.cwd.display().to_string(),
+                source: error,
+            },
+            Step::Execute => SpawnError::Execute {
+                program: job.program.display().to_string(),
+                source: error,
+            },
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The system calls that no safe wrapper offers. The only `unsafe` code of the project.
 
-#![expect(unsafe_code, reason = "fork, wait4 and signalfd have no safe interface; each use says why it is sound")]
+#![expect(
+    unsafe_code,
+    reason = "fork, wait4 and signalfd have no safe interface; each use says why it is sound"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -38,7 +41,9 @@ pub(super) fn fork_single_threaded() -> io::Result<Fork> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
-        pid => Ok(Fork::Parent(Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?)),
+        pid => Ok(Fork::Parent(
+            Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?,
+        )),
     }
 }
 
@@ -113,7 +118,11 @@ pub(super) fn reap() -> io::Result<Option<Reaped>> {
                 Exit::Code(libc::WEXITSTATUS(status))
             };
             let pid = Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?;
-            Ok(Some(Reaped { pid, exit, usage: usage_of(&usage) }))
+            Ok(Some(Reaped {
+                pid,
+                exit,
+                usage: usage_of(&usage),
+            }))
         }
     }
 }

@@ -101,7 +101,12 @@ fn receive(agent: &UnixStream) -> io::Result<Request> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let received = loop {
-        match recvmsg(agent, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(
+            agent,
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?,
         }
@@ -116,10 +121,18 @@ fn receive(agent: &UnixStream) -> io::Result<Request> {
             _ => None,
         })
         .flatten();
-    let mut next = || descriptors.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
+    let mut next = || {
+        descriptors
+            .next()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    };
     Ok(Request {
         agent: next()?,
-        stdio: Stdio { stdin: next()?, stdout: next()?, stderr: next()? },
+        stdio: Stdio {
+            stdin: next()?,
+            stdout: next()?,
+            stderr: next()?,
+        },
     })
 }
 
@@ -133,7 +146,10 @@ fn reap(supervisors: &mut Vec<Pid>) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    for orphan in super::supervisor::children().into_iter().filter(|pid| !supervisors.contains(pid)) {
+    for orphan in super::supervisor::children()
+        .into_iter()
+        .filter(|pid| !supervisors.contains(pid))
+    {
         // It may have ended by itself meanwhile.
         kill_process(orphan, Signal::KILL).ok();
     }

@@ -10,9 +10,9 @@ mod heartbeat;
 mod running;
 mod take;
 
-use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 pub use capabilities::capabilities;
@@ -45,7 +45,12 @@ pub enum Shutdown {
 
 impl<R: Registry, Q: Queue> Worker<R, Q> {
     /// Registers the worker and settles what an earlier life left behind. It is not active yet.
-    pub async fn start(config: WorkerConfig, registry: Arc<R>, queue: Arc<Q>, workshop: Arc<Workshop>) -> Result<Self> {
+    pub async fn start(
+        config: WorkerConfig,
+        registry: Arc<R>,
+        queue: Arc<Q>,
+        workshop: Arc<Workshop>,
+    ) -> Result<Self> {
         let registration = Registration {
             name: config.name.clone(),
             worker_type: config.worker_type,
@@ -57,7 +62,13 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             tracing::warn!(execution = settled.execution.0, was = %settled.before, now = %settled.after,
                 "an earlier life of a worker left this execution behind");
         }
-        Ok(Self { id, config, registry, queue, workshop })
+        Ok(Self {
+            id,
+            config,
+            registry,
+            queue,
+            workshop,
+        })
     }
 
     /// The worker's row.
@@ -65,40 +76,31 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         self.id
     }
 
-    /// Takes and runs work until told to stop, then drains. `shutdown` is asked again while draining: a second
-    /// order hurries.
-    pub async fn run<S, F>(self, mut shutdown: S) -> Result<()>
-    where
-        S: FnMut() -> F,
-        F: Future<Output = Shutdown>,
-    {
+    /// Takes and runs work until the first order to stop, or until nobody can give one any more, then drains. A second
+    /// order hurries the drain, a third ends what is left at once.
+    pub async fn run(self, mut orders: mpsc::Receiver<Shutdown>) -> Result<()> {
         self.queue.declare(self.id).await?;
         self.registry.set_status(self.id, WorkerStatus::Active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
             runtimes = ?capabilities(&self.workshop.interpreters, 0).runtimes, "the worker takes work");
         let heartbeat = heartbeat::start(self.id, Arc::clone(&self.registry), self.config.heartbeat);
         let mut running = Running::new(self.config.max_concurrent);
-        let order = self.work(&mut running, &mut shutdown).await;
-        let drained = self.drain(running, order, &mut shutdown).await;
+        let order = self.work(&mut running, &mut orders).await;
+        self.drain(&mut running, order, &mut orders).await;
         heartbeat.abort();
         self.registry.set_status(self.id, WorkerStatus::Inactive).await?;
         tracing::info!(worker = self.id.0, "the worker has stopped");
-        drained
+        Ok(())
     }
 
     /// Until told to stop.
-    async fn work<S, F>(&self, running: &mut Running, shutdown: &mut S) -> Shutdown
-    where
-        S: FnMut() -> F,
-        F: Future<Output = Shutdown>,
-    {
-        let mut told = std::pin::pin!(shutdown());
+    async fn work(&self, running: &mut Running, orders: &mut mpsc::Receiver<Shutdown>) -> Shutdown {
         loop {
             // A full worker takes nothing: what it does not hold, another can have.
             let room = running.has_room();
             tokio::select! {
                 biased;
-                order = &mut told => return order,
+                order = orders.recv() => return order.unwrap_or(Shutdown::Graceful),
                 Some(ended) = running.next_end() => self.after_end(ended).await,
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
                 delivery = take::next_dispatch(&*self.queue, self.id), if room => self.take(delivery, running).await,
@@ -110,46 +112,46 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         match notice {
             Notice::Cancel(execution) => {
                 if !running.stop(*execution, Stop::Cancel) {
-                    tracing::debug!(worker = self.id.0, execution = execution.0,
-                        "an execution that does not run here was to be cancelled");
+                    tracing::debug!(
+                        worker = self.id.0,
+                        execution = execution.0,
+                        "an execution that does not run here was to be cancelled"
+                    );
                 }
             }
         }
     }
 
     /// Lets executions end within the grace period, then ends them; takes nothing new.
-    async fn drain<S, F>(&self, mut running: Running, order: Shutdown, shutdown: &mut S) -> Result<()>
-    where
-        S: FnMut() -> F,
-        F: Future<Output = Shutdown>,
-    {
+    async fn drain(&self, running: &mut Running, order: Shutdown, orders: &mut mpsc::Receiver<Shutdown>) {
         if let Err(error) = self.registry.set_status(self.id, WorkerStatus::Busy).await {
             tracing::warn!(%error, "the worker could not be shown as busy");
         }
         if let Err(error) = self.queue.retire(self.id).await {
             tracing::warn!(%error, "unclaimed work could not be handed back; the next start does it");
         }
-        tracing::info!(worker = self.id.0, running = running.len(), grace_s = self.config.shutdown_timeout.as_secs(),
-            "the worker stops: it takes nothing new and lets running executions end");
+        let grace = self.config.shutdown_timeout;
+        tracing::info!(
+            worker = self.id.0,
+            running = running.len(),
+            grace_s = grace.as_secs_f64(),
+            "the worker stops: it takes nothing new and lets running executions end"
+        );
         if order == Shutdown::Graceful {
-            let patience = timeout(self.config.shutdown_timeout, self.until_empty(&mut running));
             tokio::select! {
-                ended = patience => if ended.is_ok() { return Ok(()) },
-                _ = shutdown() => tracing::warn!("told to stop again: running executions are ended now"),
+                ended = timeout(grace, self.until_empty(running)) => if ended.is_ok() { return },
+                () = another(orders) => tracing::warn!("told to stop again: running executions are ended now"),
             }
         }
         running.stop_all(Stop::Drain);
-        if order == Shutdown::Now {
-            running.stop_all(Stop::Kill);
-        }
-        tokio::select! {
-            () = self.until_empty(&mut running) => {}
-            _ = shutdown() => {
-                running.stop_all(Stop::Kill);
-                self.until_empty(&mut running).await;
+        if order == Shutdown::Graceful {
+            tokio::select! {
+                () = self.until_empty(running) => return,
+                () = another(orders) => tracing::warn!("told to stop once more: nothing is waited for"),
             }
         }
-        Ok(())
+        running.stop_all(Stop::Kill);
+        self.until_empty(running).await;
     }
 
     async fn until_empty(&self, running: &mut Running) {
@@ -164,5 +166,12 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
             }
         }
+    }
+}
+
+/// Awaits one more order; for ever, when nobody can give one.
+async fn another(orders: &mut mpsc::Receiver<Shutdown>) {
+    if orders.recv().await.is_none() {
+        std::future::pending::<()>().await;
     }
 }

@@ -32,7 +32,11 @@ impl Bell {
         let path = directory.join(name);
         let describe = || format!("create {}", path.display());
         std::fs::create_dir_all(directory).doing(describe)?;
-        OpenOptions::new().create(true).append(true).open(&path).doing(describe)?;
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .doing(describe)?;
         Ok(Self { path })
     }
 
@@ -51,13 +55,23 @@ impl Bell {
             let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
             let events = inotify::init(flags)?;
             inotify::add_watch(&events, &self.path, inotify::WatchFlags::MODIFY)?;
-            Ok(Listener { events: AsyncFd::register(events)? })
+            #[expect(
+                deprecated,
+                reason = "an OwnedFd stays open for as long as it is registered, which is all that \
+                the unsafe replacement asks for"
+            )]
+            let events = AsyncFd::new(events)?;
+            Ok(Listener { events })
         };
         listen().map_err(|error| {
             let message = format!("cannot watch {}", self.path.display());
-            let error_is_limit = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENOSPC));
+            let at_limit = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENOSPC));
             let error = Error::new(ErrorKind::System, message).because(error);
-            if error_is_limit { error.hint("raise fs.inotify.max_user_instances or fs.inotify.max_user_watches") } else { error }
+            if at_limit {
+                error.hint("raise fs.inotify.max_user_instances or fs.inotify.max_user_watches")
+            } else {
+                error
+            }
         })
     }
 }
@@ -69,7 +83,9 @@ impl Listener {
             let mut buffer = [0; 4096];
             Ok(rustix::io::read(fd, &mut buffer)?)
         });
-        read.await.map(|_| ()).doing(|| "hear the control plane's bell".to_owned())
+        read.await
+            .map(|_| ())
+            .doing(|| "hear the control plane's bell".to_owned())
     }
 }
 

@@ -8,6 +8,7 @@ use sqlx::Row;
 use super::{Embedded, now, rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Action, Execution, ExecutionId, Outcome, Parameters, Reason};
+use crate::packs::{check_parameters, unknown_action};
 
 /// An execution to be.
 #[derive(Debug, Clone, Default)]
@@ -23,11 +24,20 @@ pub struct Submission {
 impl Embedded {
     /// The action of this name, or an error that names what comes close.
     pub async fn action(&self, reference: &str) -> Result<Action> {
-        if let Some(row) = sqlx::query(rows::ACTION).bind(reference).fetch_optional(self.pool()).await? {
+        if let Some(row) = sqlx::query(rows::ACTION)
+            .bind(reference)
+            .fetch_optional(self.pool())
+            .await?
+        {
             return rows::action(&row);
         }
-        let rows = sqlx::query("SELECT ref FROM action ORDER BY ref").fetch_all(self.pool()).await?;
-        let known = rows.iter().map(|row| row.try_get("ref")).collect::<Result<Vec<String>, _>>()?;
+        let rows = sqlx::query("SELECT ref FROM action ORDER BY ref")
+            .fetch_all(self.pool())
+            .await?;
+        let known = rows
+            .iter()
+            .map(|row| row.try_get("ref"))
+            .collect::<Result<Vec<String>, _>>()?;
         Err(unknown_action(reference, &known))
     }
 
@@ -37,10 +47,7 @@ impl Embedded {
     /// [`ErrorKind::Usage`] when there is no such action or the parameters do not fit it.
     pub async fn submit(&self, submission: &Submission) -> Result<ExecutionId> {
         let action = self.action(&submission.action_ref).await?;
-        action.parameters.check(&submission.parameters).map_err(|error| {
-            let hint = error.hint();
-            Error::new(ErrorKind::Usage, format!("{}: {error}", action.reference)).hint(hint)
-        })?;
+        check_parameters(&action, &submission.parameters)?;
         let mut parameters = submission.parameters.clone();
         action.parameters.fill_defaults(&mut parameters);
         let row = sqlx::query(
@@ -60,7 +67,10 @@ impl Embedded {
 
     /// The execution as it is now.
     pub async fn execution(&self, id: ExecutionId) -> Result<Execution> {
-        let row = sqlx::query(rows::EXECUTION).bind(id.0).fetch_optional(self.pool()).await?;
+        let row = sqlx::query(rows::EXECUTION)
+            .bind(id.0)
+            .fetch_optional(self.pool())
+            .await?;
         row.as_ref()
             .map(rows::execution)
             .transpose()?
@@ -98,43 +108,14 @@ impl Embedded {
 
     /// Whether any worker lives that could take work.
     pub async fn has_live_worker(&self) -> Result<bool> {
-        let workers = sqlx::query("SELECT name FROM worker").fetch_all(self.pool()).await?;
+        let workers = sqlx::query("SELECT name FROM worker")
+            .fetch_all(self.pool())
+            .await?;
         for row in &workers {
             if self.is_alive(row.try_get("name")?)? {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-}
-
-/// The error for an action that is not there, with the likeliest one that is.
-pub(crate) fn unknown_action(reference: &str, known: &[String]) -> Error {
-    let closest = known.iter().max_by_key(|name| similarity(name, reference));
-    let hint = match closest {
-        Some(name) if similarity(name, reference) * 2 >= reference.len() => format!("did you mean `{name}`?"),
-        _ if known.is_empty() => "no pack is registered: see `attune-agent pack register --help`".to_owned(),
-        _ => format!("there are: {}", known.join(", ")),
-    };
-    Error::new(ErrorKind::Usage, format!("there is no action `{reference}`")).hint(hint)
-}
-
-/// Length of what two names share at their beginning and at their end.
-fn similarity(a: &str, b: &str) -> usize {
-    let shorter = a.len().min(b.len());
-    let front = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let back = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
-    (front + back).min(shorter)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_typo_is_answered_with_what_was_meant() {
-        let known = ["core.echo".to_owned(), "core.sleep".to_owned(), "examples.fails".to_owned()];
-        assert_eq!(unknown_action("core.ehco", &known).hint_text(), Some("did you mean `core.echo`?"));
-        assert!(unknown_action("zzz", &known).hint_text().unwrap().starts_with("there are: core.echo"));
     }
 }

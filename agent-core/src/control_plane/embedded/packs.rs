@@ -1,19 +1,22 @@
 //! Packs in the embedded control plane: their rows, and their files below `packs/`.
 
+use std::path::Path;
+
 use serde_json::json;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::{Embedded, now};
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PackId, Runtime, RuntimeId};
-use crate::packs::{ActionManifest, Pack, RuntimeManifest, install_builtin};
+use crate::error::{Doing, Error, Result};
+use crate::model::{PackId, RuntimeId};
+use crate::packs::{
+    ActionManifest, Pack, RuntimeManifest, install_builtin, pack_directories, resolve_runtime,
+};
 
 impl Embedded {
     /// Brings the built-in packs into a new control plane.
     pub(super) async fn install_builtin_packs(&self) -> Result<()> {
         let packs_dir = self.packs_dir();
-        std::fs::create_dir_all(&packs_dir)
-            .map_err(|error| Error::new(ErrorKind::System, "cannot create the packs directory").because(error))?;
+        std::fs::create_dir_all(&packs_dir).doing(|| format!("create {}", packs_dir.display()))?;
         for directory in install_builtin(&packs_dir)? {
             self.record(&Pack::read(&directory)?).await?;
         }
@@ -23,22 +26,8 @@ impl Embedded {
     /// Reads every pack below `packs/` again. A pack that cannot be read keeps the rows it has; its error is returned
     /// beside the others' success.
     pub async fn refresh_packs(&self) -> Result<Vec<Error>> {
-        let packs_dir = self.packs_dir();
-        let listed = std::fs::read_dir(&packs_dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-        let mut entries = listed
-            .map_err(|error| {
-                Error::new(ErrorKind::System, format!("cannot list {}", packs_dir.display())).because(error)
-            })?
-            .into_iter()
-            .map(|entry| entry.path())
-            // A hidden directory is somebody's unfinished copy.
-            .filter(|path| path.is_dir() && !path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.'))
-            .collect::<Vec<_>>();
-        entries.sort();
-        // The core pack's runtimes come first: other packs' actions refer to them.
-        entries.sort_by_key(|path| !path.ends_with("core"));
         let mut errors = Vec::new();
-        for directory in entries {
+        for directory in pack_directories(&self.packs_dir())? {
             match Pack::read(&directory) {
                 Ok(pack) => {
                     if let Err(error) = self.record(&pack).await {
@@ -51,6 +40,22 @@ impl Embedded {
         Ok(errors)
     }
 
+    /// Copies the pack in `source` below `packs/`, in place of an earlier one, and writes its rows.
+    pub async fn register_pack(&self, source: &Path) -> Result<Pack> {
+        // Read where it is: a pack that cannot be used must not replace one that can.
+        let pack = Pack::read(source)?;
+        let target = self.packs_dir().join(pack.manifest.reference.as_str());
+        let same = source
+            .canonicalize()
+            .is_ok_and(|source| target.canonicalize().is_ok_and(|target| target == source));
+        if !same {
+            replace_directory(source, &target)?;
+        }
+        self.record(&pack).await?;
+        self.shared.work.ring()?;
+        Ok(pack)
+    }
+
     /// Writes a pack's rows: all of them, or none.
     pub async fn record(&self, pack: &Pack) -> Result<()> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
@@ -58,13 +63,22 @@ impl Embedded {
         for runtime in &pack.runtimes {
             record_runtime(&mut transaction, id, pack, runtime).await?;
         }
-        let rows = sqlx::query(super::rows::RUNTIMES).fetch_all(&mut *transaction).await?;
-        let runtimes = rows.iter().map(super::rows::runtime).collect::<Result<Vec<_>>>()?;
+        let rows = sqlx::query(super::rows::RUNTIMES)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let runtimes = rows
+            .iter()
+            .map(super::rows::runtime)
+            .collect::<Result<Vec<_>>>()?;
         for action in &pack.actions {
-            let runtime = action_runtime(action, &runtimes)?;
+            let runtime = resolve_runtime(action, &runtimes)?;
             record_action(&mut transaction, id, pack, action, runtime).await?;
         }
-        let kept: Vec<&str> = pack.actions.iter().map(|action| action.reference.as_str()).collect();
+        let kept: Vec<&str> = pack
+            .actions
+            .iter()
+            .map(|action| action.reference.as_str())
+            .collect();
         sqlx::query("DELETE FROM action WHERE pack = ? AND ref NOT IN (SELECT value FROM json_each(?))")
             .bind(id.0)
             .bind(json!(kept).to_string())
@@ -73,18 +87,6 @@ impl Embedded {
         transaction.commit().await?;
         Ok(())
     }
-}
-
-fn action_runtime(action: &ActionManifest, runtimes: &[Runtime]) -> Result<Option<RuntimeId>> {
-    let Some(asked) = &action.runtime else { return Ok(None) };
-    // An exact reference goes before an alias, which several runtimes may share.
-    let exact = runtimes.iter().find(|runtime| runtime.reference == *asked);
-    let found = exact.or_else(|| runtimes.iter().find(|runtime| runtime.answers_to(asked)));
-    found.map(|runtime| Some(runtime.id)).ok_or_else(|| {
-        let known: Vec<_> = runtimes.iter().map(|runtime| runtime.reference.as_str()).collect();
-        Error::new(ErrorKind::Invalid, format!("{} asks for an unknown runtime `{asked}`", action.reference))
-            .hint(format!("there are: {}", known.join(", ")))
-    })
 }
 
 async fn record_pack(transaction: &mut Transaction<'_, Sqlite>, pack: &Pack) -> Result<PackId> {
@@ -181,5 +183,43 @@ async fn record_action(
     .bind(now())
     .execute(&mut **transaction)
     .await?;
+    Ok(())
+}
+
+/// Copies `source` beside `target` and moves it there, so that an execution sees the old pack or the new one.
+fn replace_directory(source: &Path, target: &Path) -> Result<()> {
+    let sibling = |what: &str| {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        target.with_file_name(format!(".{name}.{what}.{}", std::process::id()))
+    };
+    let (staging, old) = (sibling("new"), sibling("old"));
+    copy_directory(source, &staging)?;
+    let had_one = target.exists();
+    if had_one {
+        std::fs::rename(target, &old).doing(|| format!("move {} away", target.display()))?;
+    }
+    std::fs::rename(&staging, target).doing(|| format!("create {}", target.display()))?;
+    if had_one {
+        std::fs::remove_dir_all(&old).doing(|| format!("remove {}", old.display()))?;
+    }
+    Ok(())
+}
+
+fn copy_directory(source: &Path, target: &Path) -> Result<()> {
+    std::fs::create_dir_all(target).doing(|| format!("create {}", target.display()))?;
+    let describe = || format!("copy {}", source.display());
+    for entry in std::fs::read_dir(source).doing(describe)? {
+        let entry = entry.doing(describe)?;
+        let (from, to) = (entry.path(), target.join(entry.file_name()));
+        // Links are copied as links: where they lead is decided when the action runs.
+        if entry.file_type().doing(describe)?.is_symlink() {
+            let leads_to = std::fs::read_link(&from).doing(describe)?;
+            std::os::unix::fs::symlink(leads_to, &to).doing(|| format!("create {}", to.display()))?;
+        } else if from.is_dir() {
+            copy_directory(&from, &to)?;
+        } else {
+            std::fs::copy(&from, &to).doing(|| format!("copy {}", from.display()))?;
+        }
+    }
     Ok(())
 }

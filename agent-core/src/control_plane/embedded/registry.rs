@@ -29,7 +29,11 @@ impl Registry for Embedded {
         .bind(now())
         .fetch_one(self.pool())
         .await?;
-        let mut own = self.shared.life.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut own = self
+            .shared
+            .life
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *own = Some((registration.name.clone(), life));
         Ok(WorkerId(row.try_get("id")?))
     }
@@ -87,11 +91,13 @@ impl Executions for Embedded {
                 .bind(dispatch.execution_id.0)
                 .fetch_optional(&mut *transaction)
                 .await?;
-            return Ok(ClaimReply::Denied(match row.map(|row| rows::status(&row, "status")).transpose()? {
-                None => Denied::Unknown,
-                Some(ExecutionStatus::Scheduled) => Denied::Stale,
-                Some(status) => Denied::Status(status),
-            }));
+            return Ok(ClaimReply::Denied(
+                match row.map(|row| rows::status(&row, "status")).transpose()? {
+                    None => Denied::Unknown,
+                    Some(ExecutionStatus::Scheduled) => Denied::Stale,
+                    Some(status) => Denied::Status(status),
+                },
+            ));
         };
         let action = sqlx::query(rows::ACTION)
             .bind(&dispatch.action_ref)
@@ -101,15 +107,23 @@ impl Executions for Embedded {
         transaction.commit().await?;
         let Some(action) = action else {
             let error = format!("the action {} is not there any more", dispatch.action_ref);
-            return Ok(ClaimReply::Granted(Err(Box::new(Outcome::without_process(Reason::ActionMissing, error)))));
+            return Ok(ClaimReply::Granted(Err(Box::new(Outcome::without_process(
+                Reason::ActionMissing,
+                error,
+            )))));
         };
         // The row goes over the dispatch, key by key, where it says anything (CONTRACT §2.7).
         let mut parameters = dispatch.config.clone().unwrap_or_default();
         let own: Option<Parameters> = rows::json(&claimed, "config")?;
-        parameters.extend(own.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()));
+        parameters.extend(
+            own.unwrap_or_default()
+                .into_iter()
+                .filter(|(_, value)| !value.is_null()),
+        );
         Ok(ClaimReply::Granted(Ok(Box::new(WorkOrder {
             execution: dispatch.execution_id,
             action: rows::action(&action)?,
+            file: None,
             runtimes: runtimes.iter().map(rows::runtime).collect::<Result<_>>()?,
             parameters,
             env_vars: rows::env_vars(&claimed)?,
@@ -119,7 +133,10 @@ impl Executions for Embedded {
 
     async fn finish(&self, execution: ExecutionId, outcome: &Outcome) -> Result<Finish> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let row = sqlx::query(rows::EXECUTION).bind(execution.0).fetch_optional(&mut *transaction).await?;
+        let row = sqlx::query(rows::EXECUTION)
+            .bind(execution.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
         let previous = row.map(|row| rows::status(&row, "status")).transpose()?;
         let Some(previous @ (ExecutionStatus::Running | ExecutionStatus::Canceling)) = previous else {
             return Ok(Finish::Superseded(previous));
@@ -170,7 +187,9 @@ impl Embedded {
         for row in &held {
             let execution = rows::execution(row)?;
             let outcome = left_behind(execution.status);
-            let after = outcome.as_ref().map_or(ExecutionStatus::Requested, Outcome::status);
+            let after = outcome
+                .as_ref()
+                .map_or(ExecutionStatus::Requested, Outcome::status);
             let keeps_worker = outcome.is_some().then_some(worker.0);
             sqlx::query("UPDATE execution SET status = ?, result = ?, worker = ?, updated = ? WHERE id = ?")
                 .bind(after.as_str())
@@ -180,7 +199,11 @@ impl Embedded {
                 .bind(execution.id.0)
                 .execute(&mut *transaction)
                 .await?;
-            settled.push(Settled { execution: execution.id, before: execution.status, after });
+            settled.push(Settled {
+                execution: execution.id,
+                before: execution.status,
+                after,
+            });
         }
         transaction.commit().await?;
         if !settled.is_empty() {
@@ -196,9 +219,10 @@ fn left_behind(status: ExecutionStatus) -> Option<Outcome> {
     let lost = "the worker died while the action ran";
     match status {
         ExecutionStatus::Scheduled => None,
-        ExecutionStatus::Canceling => {
-            Some(Outcome::without_process(Reason::Cancelled, "the worker died while the action was being cancelled"))
-        }
+        ExecutionStatus::Canceling => Some(Outcome::without_process(
+            Reason::Cancelled,
+            "the worker died while the action was being cancelled",
+        )),
         _ => Some(Outcome::without_process(Reason::WorkerLost, lost)),
     }
 }

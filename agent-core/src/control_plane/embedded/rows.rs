@@ -9,7 +9,8 @@ use sqlx::sqlite::SqliteRow;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Action, ActionId, Execution, ExecutionId, ExecutionStatus, Runtime, RuntimeId, WorkerId};
 
-pub(super) const EXECUTION: &str = "SELECT id, action_ref, status, worker, result FROM execution WHERE id = ?";
+pub(super) const EXECUTION: &str =
+    "SELECT id, action_ref, status, worker, result FROM execution WHERE id = ?";
 
 pub(super) const RUNTIMES: &str = "SELECT id, ref, name, aliases, execution_config FROM runtime ORDER BY ref";
 
@@ -52,17 +53,26 @@ pub(super) fn action(row: &SqliteRow) -> Result<Action> {
 }
 
 pub(super) fn env_vars(row: &SqliteRow) -> Result<Vec<(String, String)>> {
-    Ok(json::<BTreeMap<String, String>>(row, "env_vars")?.unwrap_or_default().into_iter().collect())
+    Ok(json::<BTreeMap<String, String>>(row, "env_vars")?
+        .unwrap_or_default()
+        .into_iter()
+        .collect())
 }
 
 pub(super) fn status(row: &SqliteRow, column: &str) -> Result<ExecutionStatus> {
-    row.try_get::<&str, _>(column)?.parse().map_err(|error| corrupt(column, error))
+    row.try_get::<&str, _>(column)?
+        .parse()
+        .map_err(|error| corrupt(column, error))
 }
 
 /// A JSON column; SQL null is `None`.
 pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>> {
-    let Some(text) = row.try_get::<Option<&str>, _>(column)? else { return Ok(None) };
-    serde_json::from_str(text).map(Some).map_err(|error| corrupt(column, error))
+    let Some(text) = row.try_get::<Option<&str>, _>(column)? else {
+        return Ok(None);
+    };
+    serde_json::from_str(text)
+        .map(Some)
+        .map_err(|error| corrupt(column, error))
 }
 
 /// A text column whose values are those of a type with a text form.
@@ -72,5 +82,9 @@ fn label<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
 }
 
 fn corrupt(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::ControlPlane, format!("the column `{column}` holds something unexpected")).because(error)
+    Error::new(
+        ErrorKind::ControlPlane,
+        format!("the column `{column}` holds something unexpected"),
+    )
+    .because(error)
 }

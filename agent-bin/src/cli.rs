@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("ATTUNE_COMMIT"),
+    ", ",
+    env!("ATTUNE_TARGET"),
+    ")"
+);
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    it worked
+  1    what was asked for failed: an execution, a check, an agreement
+  2    it was asked for wrongly: unknown action, missing parameter, unknown option
+  65   a file that somebody wrote cannot be used: configuration, pack, database
+  69   the control plane refused or cannot be reached
+  70   the agent itself failed
+  71   the operating system refused
+  73   something else holds what is needed: a worker's name
+  130  stopped waiting because of Ctrl-C";
+
+/// The universal worker of the Attune automation platform: it finds the interpreters that this container has,
+/// takes executions, runs them and reports.
+///
+/// `attune-agent` alone is `attune-agent run`.
+#[derive(Debug, Parser)]
+#[command(name = "attune-agent", version = VERSION, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Configuration file; an empty one is fine
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "ATTUNE_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Unique name of this worker [default: worker-<hostname>]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Print the interpreters found, then `ATTUNE_WORKER_RUNTIMES=…`, and exit; needs nothing
+    #[arg(long)]
+    pub(crate) detect_only: bool,
+
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Be a worker until told to stop
+    Run(RunArgs),
+    /// Show the whole system at work: one example action in every interpreter found
+    Demo,
+    /// Run one action, or one file, here and now exactly as a worker would
+    Exec(ExecArgs),
+    /// Ask a control plane for an execution
+    Submit(SubmitArgs),
+    /// Tell which interpreters this container has, and how we know
+    Probe(ProbeArgs),
+    /// Bring packs into a control plane
+    Pack(PackArgs),
+    /// List every reason for which an execution can end
+    Reasons,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Use the control plane in DIR, one SQLite file; it is created where there is none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) embedded: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParameterArgs {
+    /// A parameter, read as the type that the action declares; may be given again
+    #[arg(short, long = "param", value_name = "KEY=VALUE")]
+    pub(crate) params: Vec<String>,
+
+    /// A JSON or YAML file with parameters, or `-` for standard input; `--param` goes before it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// An action (`pack.name`), or a file whose extension a runtime claims
+    #[arg(value_name = "ACTION|FILE")]
+    pub(crate) target: String,
+
+    #[command(flatten)]
+    pub(crate) parameters: ParameterArgs,
+
+    /// Where packs are [default: the built-in ones]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) packs_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The action to run, `pack.name`
+    pub(crate) action: String,
+
+    #[command(flatten)]
+    pub(crate) parameters: ParameterArgs,
+
+    /// A variable in the action's environment; may be given again
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) env_vars: Vec<String>,
+
+    /// The control plane in DIR, one SQLite file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) embedded: PathBuf,
+
+    /// Wait for the end and tell what came of it; Ctrl-C asks to cancel, a second one stops waiting
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// Print JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// `fast` reads the file system and starts nothing, `full` asks every interpreter, `compare` does both and
+    /// exits with 1 where they disagree
+    #[arg(long, value_enum, default_value_t = ProbeMode::Fast)]
+    pub(crate) mode: ProbeMode,
+
+    /// Print JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Probe the root file system in DIR, an unpacked image, without entering it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProbeMode {
+    Fast,
+    Full,
+    Compare,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    #[command(subcommand)]
+    pub(crate) verb: PackVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackVerb {
+    /// Copy the pack in DIR into the control plane and make its actions known; an earlier version is replaced
+    Register {
+        /// The pack's directory, with pack.yaml in it
+        directory: PathBuf,
+        /// The control plane in DIR, one SQLite file
+        #[arg(long, value_name = "DIR")]
+        embedded: PathBuf,
+    },
+}

@@ -1,0 +1,110 @@
+//! How this program ends: one table of exit codes, and one way to tell why.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use agent_core::{Error, ErrorKind};
+
+/// What was asked for was done and did not succeed: an execution failed, two modes disagree.
+pub(crate) const FAILED: u8 = 1;
+
+/// Somebody stopped waiting with Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// A sentence for the user, with a hint, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Asked for wrongly.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            code: code(ErrorKind::Usage),
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// Tells the user on standard error and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        let mut text = format!("error: {}\n", self.message);
+        if let Some(hint) = &self.hint {
+            text.push_str("  hint: ");
+            text.push_str(hint);
+            text.push('\n');
+        }
+        // Nobody to tell is no reason to fail differently.
+        std::io::stderr().write_all(text.as_bytes()).ok();
+        ExitCode::from(self.code)
+    }
+}
+
+/// The codes of `sysexits.h`, as far as they fit; the table in `--help` is the same.
+const fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Usage => 2,
+        ErrorKind::Invalid => 65,
+        ErrorKind::ControlPlane => 69,
+        ErrorKind::System => 71,
+        ErrorKind::Conflict => 73,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            code: code(error.kind()),
+            message: error.to_string(),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
+}
+
+impl From<agent_core::process::SpawnError> for Failure {
+    fn from(error: agent_core::process::SpawnError) -> Self {
+        Self {
+            code: code(ErrorKind::System),
+            message: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+}
+
+impl From<runtime_probe::Error> for Failure {
+    fn from(error: runtime_probe::Error) -> Self {
+        Self {
+            code: code(ErrorKind::Invalid),
+            message: error.to_string(),
+            hint: None,
+        }
+    }
+}
+
+/// Standard output could not be written, or a temporary directory not be made.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self {
+            code: code(ErrorKind::System),
+            message: error.to_string(),
+            hint: None,
+        }
+    }
+}
+
+/// Prints to standard output; whoever closed it early (`| head`) has seen enough.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Tells the user something beside the result, on standard error.
+pub(crate) fn tell(text: &str) {
+    // Nobody to tell is no reason to fail.
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
+}

@@ -1,0 +1,80 @@
+//! What every verb that runs something needs: the configuration, the async runtime, and what the workshop is made of.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agent_core::Result;
+use agent_core::config::{Config, Sources};
+use agent_core::execution::Workshop;
+use agent_core::process::Spawner;
+use agent_core::secrets::ChildEnvironment;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::Cli;
+use crate::exit::Failure;
+
+/// Threads that run the agent's own work. It waits more than it computes.
+const THREADS: usize = 2;
+
+/// One run of this program.
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    runtime: Runtime,
+}
+
+/// Where a workshop finds and leaves things.
+pub(crate) struct Directories {
+    pub(crate) packs: PathBuf,
+    pub(crate) artifacts: PathBuf,
+    pub(crate) runtime_envs: PathBuf,
+}
+
+impl Session {
+    pub(crate) fn new(cli: &Cli) -> Result<Self, Failure> {
+        let named = cli
+            .name
+            .clone()
+            .map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()));
+        // The command line goes before the environment, so it comes first.
+        let environment = named.into_iter().chain(std::env::vars_os());
+        let config = Config::load(&Sources::read(cli.config.as_deref(), environment)?)?;
+        agent_core::telemetry::init_logs(&config.log);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .enable_all()
+            .build()?;
+        Ok(Self { config, runtime })
+    }
+
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// What executions share; `found` is what they can be run with.
+    pub(crate) fn workshop(
+        &self,
+        found: Arc<runtime_probe::Report>,
+        directories: Directories,
+    ) -> Result<Workshop, Failure> {
+        Ok(Workshop {
+            spawner: Spawner::start()?,
+            interpreters: found,
+            environment: ChildEnvironment::new(std::env::vars_os(), &directories.artifacts),
+            packs_dir: directories.packs,
+            artifacts_dir: directories.artifacts,
+            runtime_envs_dir: directories.runtime_envs,
+            limits: self.config.worker.limits,
+        })
+    }
+}
+
+impl Directories {
+    /// The three directories below one.
+    pub(crate) fn below(directory: &Path) -> Self {
+        Self {
+            packs: directory.join("packs"),
+            artifacts: directory.join("artifacts"),
+            runtime_envs: directory.join("runtime_envs"),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! One file a verb.
+
+pub(crate) mod demo;
+pub(crate) mod detect_only;
+pub(crate) mod exec;
+pub(crate) mod pack;
+pub(crate) mod probe;
+pub(crate) mod reasons;
+pub(crate) mod run;
+pub(crate) mod submit;

@@ -1,0 +1,138 @@
+//! `attune-agent submit`: ask a control plane for an execution, and follow it.
+
+use std::process::ExitCode;
+
+use agent_core::control_plane::embedded::{Embedded, Submission};
+use agent_core::model::{Execution, ExecutionId, ExecutionStatus};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::SubmitArgs;
+use crate::exit::{FAILED, Failure, INTERRUPTED, print, tell};
+use crate::parameters;
+
+pub(crate) async fn run(args: SubmitArgs) -> Result<ExitCode, Failure> {
+    let plane = Embedded::open(&args.embedded).await?;
+    let action = plane.action(&args.action).await?;
+    let mut submission = Submission {
+        action_ref: args.action.clone(),
+        parameters: parameters::gather(&args.parameters, &action)?,
+        ..Submission::default()
+    };
+    for pair in &args.env_vars {
+        let (name, value) = parameters::split(pair, "--env NAME=value")?;
+        submission.env_vars.insert(name.to_owned(), value.to_owned());
+    }
+    let id = plane.submit(&submission).await?;
+    let code = if args.wait {
+        follow(&plane, id, &args).await?
+    } else {
+        requested(&plane, id, &args).await?
+    };
+    plane.close().await;
+    Ok(code)
+}
+
+async fn requested(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Result<ExitCode, Failure> {
+    if args.json {
+        print(&format!(
+            "{}\n",
+            json!({"execution_id": id, "action_ref": args.action, "status": "requested"})
+        ))?;
+    } else {
+        print(&format!("execution {id} of {} is requested\n", args.action))?;
+    }
+    mention_absent_worker(plane, args).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn mention_absent_worker(plane: &Embedded, args: &SubmitArgs) -> Result<(), Failure> {
+    if !plane.has_live_worker().await? {
+        let directory = args.embedded.display();
+        tell(&format!(
+            "no worker is running there: `attune-agent run --embedded {directory}` starts one"
+        ));
+    }
+    Ok(())
+}
+
+/// Waits for the end. The first Ctrl-C asks to cancel and goes on waiting, the second stops waiting.
+async fn follow(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Result<ExitCode, Failure> {
+    mention_absent_worker(plane, args).await?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut asked = false;
+    let execution = loop {
+        tokio::select! {
+            finished = plane.finished(id) => break finished?,
+            _ = interrupt.recv() => {
+                if asked {
+                    tell(&format!("execution {id} goes on without being watched"));
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+                asked = true;
+                tell(&format!("asking to cancel execution {id}; Ctrl-C again stops waiting"));
+                plane.cancel(id).await?;
+            }
+        }
+    };
+    show(&execution, args.json)?;
+    Ok(exit_code(execution.status))
+}
+
+/// 0 for what ended well, 1 for anything else.
+pub(crate) fn exit_code(status: ExecutionStatus) -> ExitCode {
+    if status == ExecutionStatus::Completed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn show(execution: &Execution, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print(&format!("{}\n", result_json(execution)));
+    }
+    let result = execution.result.as_ref().unwrap_or(&Value::Null);
+    if let Some(data) = result.get("data") {
+        print(&format!("{data:#}\n"))?;
+    } else if let Some(stdout) = result.get("stdout").and_then(Value::as_str) {
+        print(stdout)?;
+    }
+    tell(&sentence(execution));
+    Ok(())
+}
+
+/// What came of it, in a sentence.
+fn sentence(execution: &Execution) -> String {
+    let result = execution.result.as_ref().unwrap_or(&Value::Null);
+    let text = |key: &str| result.get(key).and_then(Value::as_str);
+    let mut sentence = format!(
+        "execution {} of {}: {}",
+        execution.id, execution.action_ref, execution.status
+    );
+    if let Some(duration) = result.get("duration_ms").and_then(Value::as_u64) {
+        sentence.push_str(&format!(" after {duration} ms"));
+    }
+    if let Some(error) = text("error") {
+        sentence.push_str(&format!(
+            " ({})\n{error}",
+            text("reason").unwrap_or("no reason given")
+        ));
+    }
+    if let Some(hint) = text("hint") {
+        sentence.push_str(&format!("\n  hint: {hint}"));
+    }
+    sentence
+}
+
+/// The result, with what identifies it in front.
+pub(crate) fn result_json(execution: &Execution) -> Value {
+    let mut document = serde_json::Map::new();
+    document.insert("execution_id".to_owned(), json!(execution.id));
+    document.insert("action_ref".to_owned(), json!(execution.action_ref));
+    document.insert("status".to_owned(), json!(execution.status));
+    if let Some(Value::Object(result)) = &execution.result {
+        document.extend(result.clone());
+    }
+    Value::Object(document)
+}
