@@ -4,14 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("ATTUNE_COMMIT"),
-    ", ",
-    env!("ATTUNE_TARGET"),
-    ")"
-);
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ATTUNE_COMMIT"), ", ", env!("ATTUNE_TARGET"), ")");
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -33,14 +27,7 @@ Exit codes:
 #[command(name = "attune-agent", version = VERSION, after_help = AFTER_HELP, max_term_width = 110)]
 pub(crate) struct Cli {
     /// Configuration file; an empty one is fine
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "ATTUNE_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(short, long, global = true, value_name = "PATH", env = "ATTUNE_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
 
     /// Unique name of this worker [default: worker-<hostname>]

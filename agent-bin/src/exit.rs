@@ -22,11 +22,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Asked for wrongly.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            code: code(ErrorKind::Usage),
-            message: message.into(),
-            hint: Some(hint.into()),
-        }
+        Self { code: code(ErrorKind::Usage), message: message.into(), hint: Some(hint.into()) }
     }
 
     /// Tells the user on standard error and gives the exit code.
@@ -76,22 +72,14 @@ impl From<agent_core::process::SpawnError> for Failure {
 
 impl From<runtime_probe::Error> for Failure {
     fn from(error: runtime_probe::Error) -> Self {
-        Self {
-            code: code(ErrorKind::Invalid),
-            message: error.to_string(),
-            hint: None,
-        }
+        Self { code: code(ErrorKind::Invalid), message: error.to_string(), hint: None }
     }
 }
 
 /// Standard output could not be written, or a temporary directory not be made.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self {
-            code: code(ErrorKind::System),
-            message: error.to_string(),
-            hint: None,
-        }
+        Self { code: code(ErrorKind::System), message: error.to_string(), hint: None }
     }
 }
 

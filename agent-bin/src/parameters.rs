@@ -12,12 +12,7 @@ use crate::exit::Failure;
 
 /// The file's parameters, and over them those that were given one by one, each read as the action declares it.
 pub(crate) fn gather(args: &ParameterArgs, action: &Action) -> Result<Parameters, Failure> {
-    let mut parameters = args
-        .params_file
-        .as_deref()
-        .map(read)
-        .transpose()?
-        .unwrap_or_default();
+    let mut parameters = args.params_file.as_deref().map(read).transpose()?.unwrap_or_default();
     for pair in &args.params {
         let (name, text) = split(pair, "--param name=value")?;
         let value = action.parameters.parse(name, text).map_err(|error| {
@@ -39,11 +34,7 @@ pub(crate) fn split<'a>(pair: &'a str, written: &str) -> Result<(&'a str, &'a st
 /// JSON is YAML, so one reader serves both, but JSON is read as itself: it is many times faster.
 fn read(path: &Path) -> Result<Parameters, Failure> {
     let unreadable = |error: std::io::Error| {
-        Error::new(
-            ErrorKind::Usage,
-            format!("cannot read parameters from {}", path.display()),
-        )
-        .because(error)
+        Error::new(ErrorKind::Usage, format!("cannot read parameters from {}", path.display())).because(error)
     };
     let mut text = String::new();
     if path.as_os_str() == "-" {

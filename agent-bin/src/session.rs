@@ -10,7 +10,7 @@ use agent_core::process::Spawner;
 use agent_core::secrets::ChildEnvironment;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Verb};
 use crate::exit::Failure;
 
 /// Threads that run the agent's own work. It waits more than it computes.
@@ -31,18 +31,15 @@ pub(crate) struct Directories {
 
 impl Session {
     pub(crate) fn new(cli: &Cli) -> Result<Self, Failure> {
-        let named = cli
-            .name
-            .clone()
-            .map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()));
-        // The command line goes before the environment, so it comes first.
-        let environment = named.into_iter().chain(std::env::vars_os());
+        let named = cli.name.clone().map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()));
+        // A worker's log is its voice; anywhere else it would talk over the answer.
+        let quiet = !matches!(cli.verb, None | Some(Verb::Run(_)));
+        let level = quiet.then(|| ("RUST_LOG".into(), "warn".into()));
+        // What comes first wins: the command line, the environment, this verb's own default.
+        let environment = named.into_iter().chain(std::env::vars_os()).chain(level);
         let config = Config::load(&Sources::read(cli.config.as_deref(), environment)?)?;
         agent_core::telemetry::init_logs(&config.log);
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .enable_all()
-            .build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
         Ok(Self { config, runtime })
     }
 

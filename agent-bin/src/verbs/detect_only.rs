@@ -14,19 +14,13 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     let mut text = "=== Interpreters in this container ===\n\n".to_owned();
     for interpreter in &found.runtimes {
         let version = interpreter.version.as_deref().unwrap_or("version unknown");
-        text.push_str(&format!(
-            "  {:<12} {} ({version})\n",
-            interpreter.name,
-            interpreter.path.display()
-        ));
+        text.push_str(&format!("  {:<12} {} ({version})\n", interpreter.name, interpreter.path.display()));
     }
     if found.runtimes.is_empty() {
         text.push_str("  none: only native actions can run here\n");
     }
     if std::env::var_os(OVERRIDE).is_some_and(|value| !value.is_empty()) {
-        text.push_str(&format!(
-            "\nNOTE: {OVERRIDE} is set; this is what would be found without it.\n"
-        ));
+        text.push_str(&format!("\nNOTE: {OVERRIDE} is set; this is what would be found without it.\n"));
     }
     let mut runtimes = capabilities(&found, 0).runtimes;
     // Needs no detection, so it is not something that was detected.

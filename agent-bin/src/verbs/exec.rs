@@ -87,16 +87,8 @@ fn work_order(library: &Library, args: &ExecArgs) -> Result<WorkOrder, Failure> 
 
 /// A file takes any parameter, as text.
 fn loose_file(library: &Library, path: &Path, args: &ExecArgs) -> Result<WorkOrder, Failure> {
-    let named: Vec<_> = args
-        .parameters
-        .params
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .collect();
-    let schema = named
-        .iter()
-        .map(|(name, _)| ((*name).to_owned(), ParameterSpec::default()))
-        .collect();
+    let named: Vec<_> = args.parameters.params.iter().filter_map(|pair| pair.split_once('=')).collect();
+    let schema = named.iter().map(|(name, _)| ((*name).to_owned(), ParameterSpec::default())).collect();
     let mut action = Action {
         id: None,
         reference: "exec.file".parse().expect("a literal reference"),

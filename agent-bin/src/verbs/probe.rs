@@ -12,11 +12,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Failure> {
         ProbeMode::Fast => Mode::Fast,
         ProbeMode::Full | ProbeMode::Compare => Mode::Full,
     };
-    let options = Options {
-        mode,
-        root: args.root.clone(),
-        ..Options::default()
-    };
+    let options = Options { mode, root: args.root.clone(), ..Options::default() };
     let report = runtime_probe::probe(&options)?;
     if args.json {
         let text = serde_json::to_string(&report).map_err(std::io::Error::from)?;

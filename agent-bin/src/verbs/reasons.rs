@@ -9,9 +9,7 @@ use crate::exit::print;
 
 pub(crate) fn run() -> ExitCode {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["REASON", "STATUS", "MEANING"]);
     for reason in Reason::ALL {
         table.add_row([reason.code(), reason.status().as_str(), reason.meaning()]);

@@ -27,13 +27,9 @@ pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Fa
         _ = orders.recv() => return Ok(ExitCode::SUCCESS),
     };
     let workshop = Arc::new(session.workshop(lookup::interpreters()?, Directories::below(&directory))?);
-    let worker = Worker::start(
-        session.config.worker.clone(),
-        Arc::clone(&plane),
-        Arc::clone(&plane),
-        workshop,
-    )
-    .await?;
+    let worker =
+        Worker::start(session.config.worker.clone(), Arc::clone(&plane), Arc::clone(&plane), workshop)
+            .await?;
     worker.run(orders).await?;
     plane.close().await;
     Ok(ExitCode::SUCCESS)
@@ -43,10 +39,7 @@ pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Fa
 async fn open(directory: &std::path::Path) -> agent_core::Result<Embedded> {
     let plane = Embedded::open(directory).await?;
     for error in plane.refresh_packs().await? {
-        tracing::warn!(
-            hint = error.hint_text(),
-            "a pack cannot be used as it is now: {error}"
-        );
+        tracing::warn!(hint = error.hint_text(), "a pack cannot be used as it is now: {error}");
     }
     Ok(plane)
 }

@@ -24,11 +24,8 @@ pub(crate) async fn run(args: SubmitArgs) -> Result<ExitCode, Failure> {
         submission.env_vars.insert(name.to_owned(), value.to_owned());
     }
     let id = plane.submit(&submission).await?;
-    let code = if args.wait {
-        follow(&plane, id, &args).await?
-    } else {
-        requested(&plane, id, &args).await?
-    };
+    let code =
+        if args.wait { follow(&plane, id, &args).await? } else { requested(&plane, id, &args).await? };
     plane.close().await;
     Ok(code)
 }
@@ -49,9 +46,7 @@ async fn requested(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Resu
 async fn mention_absent_worker(plane: &Embedded, args: &SubmitArgs) -> Result<(), Failure> {
     if !plane.has_live_worker().await? {
         let directory = args.embedded.display();
-        tell(&format!(
-            "no worker is running there: `attune-agent run --embedded {directory}` starts one"
-        ));
+        tell(&format!("no worker is running there: `attune-agent run --embedded {directory}` starts one"));
     }
     Ok(())
 }
@@ -81,11 +76,7 @@ async fn follow(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Result<
 
 /// 0 for what ended well, 1 for anything else.
 pub(crate) fn exit_code(status: ExecutionStatus) -> ExitCode {
-    if status == ExecutionStatus::Completed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
-    }
+    if status == ExecutionStatus::Completed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
 fn show(execution: &Execution, as_json: bool) -> Result<(), Failure> {
@@ -106,18 +97,13 @@ fn show(execution: &Execution, as_json: bool) -> Result<(), Failure> {
 fn sentence(execution: &Execution) -> String {
     let result = execution.result.as_ref().unwrap_or(&Value::Null);
     let text = |key: &str| result.get(key).and_then(Value::as_str);
-    let mut sentence = format!(
-        "execution {} of {}: {}",
-        execution.id, execution.action_ref, execution.status
-    );
+    let mut sentence =
+        format!("execution {} of {}: {}", execution.id, execution.action_ref, execution.status);
     if let Some(duration) = result.get("duration_ms").and_then(Value::as_u64) {
         sentence.push_str(&format!(" after {duration} ms"));
     }
     if let Some(error) = text("error") {
-        sentence.push_str(&format!(
-            " ({})\n{error}",
-            text("reason").unwrap_or("no reason given")
-        ));
+        sentence.push_str(&format!(" ({})\n{error}", text("reason").unwrap_or("no reason given")));
     }
     if let Some(hint) = text("hint") {
         sentence.push_str(&format!("\n  hint: {hint}"));

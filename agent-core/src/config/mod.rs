@@ -74,16 +74,11 @@ impl Sources {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self> {
-        let file = file
-            .map(|path| Ok::<_, Error>((path.to_owned(), read_file(path)?)))
-            .transpose()?;
+        let file = file.map(|path| Ok::<_, Error>((path.to_owned(), read_file(path)?))).transpose()?;
         let environment = environment
             .into_iter()
             .filter_map(|(name, value)| {
-                Some((
-                    name.into_string().ok()?.to_ascii_uppercase(),
-                    value.into_string().ok()?,
-                ))
+                Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
             })
             .collect();
         Ok(Self { file, environment })
@@ -93,18 +88,13 @@ impl Sources {
     fn find(&self, setting: &Setting) -> Option<(String, String)> {
         let variables = setting.variables();
         let from_environment = variables.iter().find_map(|variable| {
-            let (name, value) = self
-                .environment
-                .iter()
-                .find(|(name, value)| name == variable && !value.is_empty())?;
+            let (name, value) =
+                self.environment.iter().find(|(name, value)| name == variable && !value.is_empty())?;
             Some((value.trim().to_owned(), name.clone()))
         });
         from_environment.or_else(|| {
             let (path, document) = self.file.as_ref()?;
-            let value = setting
-                .key
-                .split('.')
-                .try_fold(document, |value, part| value.get(part))?;
+            let value = setting.key.split('.').try_fold(document, |value, part| value.get(part))?;
             let text = match value {
                 Value::Null => return None,
                 Value::String(text) => text.clone(),
@@ -128,10 +118,7 @@ impl Sources {
 
     fn required<T: FromStr>(&self, key: &str, check: impl Fn(&T) -> bool) -> Result<T> {
         self.get(key, check)?.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Invalid,
-                format!("`{key}` has neither a value nor a default"),
-            )
+            Error::new(ErrorKind::Invalid, format!("`{key}` has neither a value nor a default"))
         })
     }
 
@@ -168,9 +155,9 @@ impl Config {
                 filter: sources.required("log.level", |level: &String| {
                     level.parse::<tracing_subscriber::filter::EnvFilter>().is_ok()
                 })?,
-                json: sources.required("log.format", |format: &String| {
-                    format == "json" || format == "text"
-                })? == "json",
+                json: sources
+                    .required("log.format", |format: &String| format == "json" || format == "text")?
+                    == "json",
             },
         })
     }
@@ -185,17 +172,11 @@ fn read_file(path: &Path) -> Result<Value> {
     let describe = || format!("read the configuration file {}", path.display());
     let size = std::fs::metadata(path).doing(describe)?.len();
     if size > FILE_LIMIT {
-        return Err(
-            Error::new(ErrorKind::Invalid, format!("{} has {size} bytes", path.display()))
-                .hint(format!("a configuration file has at most {FILE_LIMIT} bytes")),
-        );
+        return Err(Error::new(ErrorKind::Invalid, format!("{} has {size} bytes", path.display()))
+            .hint(format!("a configuration file has at most {FILE_LIMIT} bytes")));
     }
     let text = std::fs::read_to_string(path).doing(describe)?;
-    if text.trim().is_empty() {
-        Ok(Value::Null)
-    } else {
-        parse_yaml(&text, path)
-    }
+    if text.trim().is_empty() { Ok(Value::Null) } else { parse_yaml(&text, path) }
 }
 
 #[cfg(test)]
@@ -208,9 +189,7 @@ mod tests {
         if let Some(text) = file {
             std::fs::write(&path, text).unwrap();
         }
-        let environment = environment
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()));
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         Config::load(&Sources::read(file.map(|_| path.as_path()), environment)?)
     }
 
@@ -231,18 +210,10 @@ mod tests {
     #[test]
     fn a_wrong_value_names_its_place_and_what_would_be_right() {
         let error = load(Some("worker:\n  max_concurrent_tasks: many\n"), &[]).unwrap_err();
-        assert!(
-            error.to_string().contains("`worker.max_concurrent_tasks` in "),
-            "{error}"
-        );
+        assert!(error.to_string().contains("`worker.max_concurrent_tasks` in "), "{error}");
         assert_eq!(error.hint_text(), Some("it takes a whole number, at least 1"));
         let error = load(None, &[("ATTUNE__WORKER__TASK_TIMEOUT", "-1")]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("ATTUNE__WORKER__TASK_TIMEOUT is `-1`"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("ATTUNE__WORKER__TASK_TIMEOUT is `-1`"), "{error}");
     }
 
     #[test]

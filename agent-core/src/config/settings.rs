@@ -100,9 +100,7 @@ impl Setting {
     /// The variables that set it, the strongest first.
     pub fn variables(&self) -> Vec<String> {
         let structured = format!("ATTUNE__{}", self.key.replace('.', "__").to_ascii_uppercase());
-        std::iter::once(structured)
-            .chain(self.plain_variable.map(str::to_owned))
-            .collect()
+        std::iter::once(structured).chain(self.plain_variable.map(str::to_owned)).collect()
     }
 }
 

@@ -10,15 +10,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn parse_yaml<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error
-            .location()
-            .map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
+        let place = error.location().map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim();
-        Error::new(
-            ErrorKind::Invalid,
-            format!("{}{place} cannot be read: {message}", path.display()),
-        )
-        .hint("mend the file; nothing of it was used")
+        Error::new(ErrorKind::Invalid, format!("{}{place} cannot be read: {message}", path.display()))
+            .hint("mend the file; nothing of it was used")
     })
 }

@@ -26,11 +26,7 @@ impl Solo {
             config: None,
             scheduled_attempt_updated_at: Attempt(String::new()),
         };
-        Self {
-            dispatch,
-            order: Mutex::new(Some(Box::new(order))),
-            outcome: Mutex::new(None),
-        }
+        Self { dispatch, order: Mutex::new(Some(Box::new(order))), outcome: Mutex::new(None) }
     }
 
     /// The dispatch of the one execution.
@@ -40,30 +36,20 @@ impl Solo {
 
     /// What came of it.
     pub fn into_outcome(self) -> Option<Outcome> {
-        self.outcome
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Executions for Solo {
     async fn claim(&self, _dispatch: &Dispatch) -> Result<ClaimReply> {
-        let order = self
-            .order
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
-        Ok(order.map_or(
-            ClaimReply::Denied(Denied::Status(ExecutionStatus::Running)),
-            |order| ClaimReply::Granted(Ok(order)),
-        ))
+        let order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        Ok(order.map_or(ClaimReply::Denied(Denied::Status(ExecutionStatus::Running)), |order| {
+            ClaimReply::Granted(Ok(order))
+        }))
     }
 
     async fn finish(&self, _execution: ExecutionId, outcome: &Outcome) -> Result<Finish> {
-        let mut held = self
-            .outcome
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(earlier) = held.as_ref() {
             return Ok(Finish::Superseded(Some(earlier.status())));
         }

@@ -52,15 +52,8 @@ struct Split {
 
 impl Split {
     const fn of(limit: usize) -> Self {
-        let tail = if limit / 2 < TAIL_BYTES {
-            limit / 2
-        } else {
-            TAIL_BYTES
-        };
-        Self {
-            head: limit - tail,
-            tail,
-        }
+        let tail = if limit / 2 < TAIL_BYTES { limit / 2 } else { TAIL_BYTES };
+        Self { head: limit - tail, tail }
     }
 
     /// How many of `total` bytes fall between head and tail.
@@ -129,15 +122,9 @@ impl Capture {
         let after_head = self.total.saturating_sub(kept.head as u64);
         if after_head > 0 && kept.head as u64 <= self.total {
             let dropped = kept.dropped(self.total);
-            let mut end = if dropped > 0 {
-                notice(self.name, dropped).into_bytes()
-            } else {
-                Vec::new()
-            };
-            let wanted = usize::try_from(after_head)
-                .unwrap_or(usize::MAX)
-                .min(kept.tail)
-                .min(self.tail.len());
+            let mut end = if dropped > 0 { notice(self.name, dropped).into_bytes() } else { Vec::new() };
+            let wanted =
+                usize::try_from(after_head).unwrap_or(usize::MAX).min(kept.tail).min(self.tail.len());
             end.extend(self.tail.iter().skip(self.tail.len() - wanted));
             self.write_log(&end).await;
         }
@@ -186,12 +173,7 @@ impl Capture {
             let mut bytes = self.head;
             bytes.extend_from_slice(&tail);
             return match String::from_utf8(bytes) {
-                Ok(text) => StreamReport {
-                    text,
-                    base64: None,
-                    dropped,
-                    log,
-                },
+                Ok(text) => StreamReport { text, base64: None, dropped, log },
                 Err(error) => StreamReport {
                     text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
                     base64: (error.as_bytes().len() <= BASE64_BYTES)
@@ -208,12 +190,7 @@ impl Capture {
         let mut text = String::from_utf8_lossy(head).into_owned();
         text.push_str(&notice(self.name, dropped));
         text.push_str(&String::from_utf8_lossy(tail));
-        StreamReport {
-            text,
-            base64: None,
-            dropped,
-            log,
-        }
+        StreamReport { text, base64: None, dropped, log }
     }
 }
 
@@ -246,11 +223,7 @@ fn without_cut_end(bytes: &[u8]) -> &[u8] {
 }
 
 fn without_cut_start(bytes: &[u8]) -> &[u8] {
-    let continuation = bytes
-        .iter()
-        .take(3)
-        .take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000)
-        .count();
+    let continuation = bytes.iter().take(3).take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000).count();
     &bytes[continuation..]
 }
 
@@ -291,10 +264,7 @@ mod tests {
     fn what_does_not_fit_keeps_head_and_tail_and_says_so() {
         let (report, log) = capture(10, &[b"abcdefgh", b"ijklmnopqrstuvwxyz"]);
         assert_eq!(report.dropped, 16);
-        assert_eq!(
-            report.text,
-            "abcde\n\n[OUTPUT TRUNCATED: 16 bytes of stdout left out]\n\nvwxyz"
-        );
+        assert_eq!(report.text, "abcde\n\n[OUTPUT TRUNCATED: 16 bytes of stdout left out]\n\nvwxyz");
         assert_eq!(log.unwrap(), report.text.as_bytes());
     }
 

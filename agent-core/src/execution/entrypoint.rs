@@ -19,44 +19,28 @@ pub(super) fn locate(packs_dir: &Path, action: &Action) -> Result<Entrypoint, Bo
     let pack_dir = pack_dir.canonicalize().map_err(|error| {
         fail(
             Reason::PackMissing,
-            format!(
-                "the pack {} is not at {}: {error}",
-                action.pack,
-                pack_dir.display()
-            ),
+            format!("the pack {} is not at {}: {error}", action.pack, pack_dir.display()),
         )
     })?;
     let relative = Path::new(&action.entrypoint);
     let leads_out = || {
         fail(
             Reason::EntrypointOutsidePack,
-            format!(
-                "the entry point `{}` of {} leads out of its pack",
-                action.entrypoint, action.reference
-            ),
+            format!("the entry point `{}` of {} leads out of its pack", action.entrypoint, action.reference),
         )
     };
-    if !relative
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-    {
+    if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err(leads_out());
     }
     let actions = pack_dir.join("actions");
     let path = actions.join(relative);
-    let file = path
-        .canonicalize()
-        .map_err(|error| missing(action, &path, &error))?;
+    let file = path.canonicalize().map_err(|error| missing(action, &path, &error))?;
     // The pack, not `actions/` itself, bounds links: sharing a file between directories of one pack is common.
     if !file.starts_with(&pack_dir) {
         return Err(leads_out());
     }
     if !file.is_file() {
-        return Err(missing(
-            action,
-            &path,
-            &io::Error::from(io::ErrorKind::IsADirectory),
-        ));
+        return Err(missing(action, &path, &io::Error::from(io::ErrorKind::IsADirectory)));
     }
     Ok(Entrypoint { file, pack_dir })
 }
@@ -64,10 +48,7 @@ pub(super) fn locate(packs_dir: &Path, action: &Action) -> Result<Entrypoint, Bo
 /// A file that somebody at this machine named: it is its own pack.
 pub(super) fn loose(path: &Path) -> Result<Entrypoint, Box<Outcome>> {
     let unusable = |error: io::Error| {
-        fail(
-            Reason::EntrypointMissing,
-            format!("the file {} cannot be used: {error}", path.display()),
-        )
+        fail(Reason::EntrypointMissing, format!("the file {} cannot be used: {error}", path.display()))
     };
     let file = path.canonicalize().map_err(unusable)?;
     if !file.is_file() {
@@ -80,10 +61,7 @@ pub(super) fn loose(path: &Path) -> Result<Entrypoint, Box<Outcome>> {
 fn missing(action: &Action, path: &Path, error: &io::Error) -> Box<Outcome> {
     let message = match error.kind() {
         io::ErrorKind::NotFound => {
-            format!(
-                "the entry point `{}` of {} is not in its pack",
-                action.entrypoint, action.reference
-            )
+            format!("the entry point `{}` of {} is not in its pack", action.entrypoint, action.reference)
         }
         _ => format!("the entry point {} cannot be used: {error}", path.display()),
     };
@@ -126,18 +104,10 @@ mod tests {
         assert!(find("a.sh").unwrap().file.ends_with("mine/actions/a.sh"));
         assert!(find("sub/b.sh").unwrap().file.ends_with("sub/b.sh"));
         for outside in ["../../../etc/passwd", "/etc/passwd", "sub/../../../x", "link.sh"] {
-            assert_eq!(
-                find(outside).unwrap_err().reason(),
-                Reason::EntrypointOutsidePack,
-                "{outside}"
-            );
+            assert_eq!(find(outside).unwrap_err().reason(), Reason::EntrypointOutsidePack, "{outside}");
         }
         for absent in ["c.sh", "sub", ""] {
-            assert_eq!(
-                find(absent).unwrap_err().reason(),
-                Reason::EntrypointMissing,
-                "{absent}"
-            );
+            assert_eq!(find(absent).unwrap_err().reason(), Reason::EntrypointMissing, "{absent}");
         }
     }
 }

@@ -20,12 +20,7 @@ pub(super) fn runtime_of<'a>(order: &'a WorkOrder, file: &Path) -> Option<&'a Ru
     order.declared_runtime().or_else(|| {
         let extension = file.extension()?.to_str()?;
         order.runtimes.iter().find(|runtime| {
-            let claimed = runtime
-                .config
-                .interpreter
-                .file_extension
-                .as_deref()
-                .unwrap_or_default();
+            let claimed = runtime.config.interpreter.file_extension.as_deref().unwrap_or_default();
             claimed.trim_start_matches('.').eq_ignore_ascii_case(extension)
         })
     })
@@ -39,10 +34,7 @@ pub(super) fn runtime_of<'a>(order: &'a WorkOrder, file: &Path) -> Option<&'a Ru
 /// same runtime serves: an image without `bash` still has a `sh`.
 pub(super) fn resolve(runtime: Option<&Runtime>, found: &Report) -> Result<Runner, Box<Outcome>> {
     let Some(runtime) = runtime.filter(|runtime| !runtime.is_native()) else {
-        return Ok(Runner {
-            program: None,
-            args: Vec::new(),
-        });
+        return Ok(Runner { program: None, args: Vec::new() });
     };
     let interpreter = &runtime.config.interpreter;
     let binary = Path::new(&interpreter.binary);
@@ -52,24 +44,15 @@ pub(super) fn resolve(runtime: Option<&Runtime>, found: &Report) -> Result<Runne
         let said = interpreter.args.starts_with(&candidate.args);
         let needed = candidate.args.iter().filter(|_| !said);
         let args = needed.chain(&interpreter.args).map(OsString::from).collect();
-        return Ok(Runner {
-            program: Some(candidate.path.clone()),
-            args,
-        });
+        return Ok(Runner { program: Some(candidate.path.clone()), args });
     }
     let args = interpreter.args.iter().map(OsString::from).collect();
     if binary.is_absolute() && binary.exists() {
-        return Ok(Runner {
-            program: Some(binary.to_owned()),
-            args,
-        });
+        return Ok(Runner { program: Some(binary.to_owned()), args });
     }
     let name = binary.file_name().unwrap_or(binary.as_os_str());
     match which::which(name) {
-        Ok(program) => Ok(Runner {
-            program: Some(program),
-            args,
-        }),
+        Ok(program) => Ok(Runner { program: Some(program), args }),
         Err(_) => Err(missing(runtime, &canonical, found)),
     }
 }
@@ -80,22 +63,14 @@ fn probed<'a>(binary: &Path, canonical: &str, found: &'a Report) -> Option<&'a I
         return found.runtimes.iter().find(|candidate| candidate.path == binary);
     }
     let name = binary.file_name()?.to_str()?;
-    let of_runtime = || {
-        found
-            .runtimes
-            .iter()
-            .filter(|candidate| candidate.name == canonical)
-    };
+    let of_runtime = || found.runtimes.iter().filter(|candidate| candidate.name == canonical);
     let by_name = of_runtime().find(|candidate| candidate.names.iter().any(|alias| alias == name));
     by_name.or_else(|| found.preferred(canonical))
 }
 
 fn missing(runtime: &Runtime, canonical: &str, found: &Report) -> Box<Outcome> {
     let binary = &runtime.config.interpreter.binary;
-    let message = format!(
-        "{} needs `{binary}`, which this container does not have",
-        runtime.reference
-    );
+    let message = format!("{} needs `{binary}`, which this container does not have", runtime.reference);
     let outcome = Outcome::without_process(Reason::InterpreterMissing, message);
     // Something of that name that does not work is worth more than "not there".
     let rejected = found.rejected.iter().find(|rejected| rejected.name == canonical);

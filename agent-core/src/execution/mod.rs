@@ -100,11 +100,7 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Err(error) => {
             let hint = error.hint();
             let outcome = Outcome::without_process(Reason::SpawnFailed, error.to_string());
-            return if let Some(hint) = hint {
-                outcome.with_hint(hint)
-            } else {
-                outcome
-            };
+            return if let Some(hint) = hint { outcome.with_hint(hint) } else { outcome };
         }
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),

@@ -63,18 +63,10 @@ pub(super) async fn observe(
     let begun = Instant::now();
     let gone = CancellationToken::new();
     let feeding = feed(child.stdin.take(), &plan.stdin, &gone);
-    let reading_out = pump(
-        child.stdout.take(),
-        Capture::new("stdout", limits.stdout_bytes, &plan.log_dir),
-        &gone,
-        streams,
-    );
-    let reading_err = pump(
-        child.stderr.take(),
-        Capture::new("stderr", limits.stderr_bytes, &plan.log_dir),
-        &gone,
-        streams,
-    );
+    let reading_out =
+        pump(child.stdout.take(), Capture::new("stdout", limits.stdout_bytes, &plan.log_dir), &gone, streams);
+    let reading_err =
+        pump(child.stderr.take(), Capture::new("stderr", limits.stderr_bytes, &plan.log_dir), &gone, streams);
     let waiting = async {
         let (ended, cause) = wait(&mut child, plan.timeout, limits.kill_grace, stop).await;
         let duration = begun.elapsed();
@@ -85,28 +77,14 @@ pub(super) async fn observe(
         tokio::join!(waiting, feeding, reading_out, reading_err);
     let total = stdout.total();
     let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
-    let succeeded = cause.is_none()
-        && matches!(
-            &ended,
-            Ok(Ended {
-                exit: Exit::Code(0),
-                ..
-            })
-        );
+    let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
     let data = if succeeded && plan.output != OutputFormat::Text {
         let whole = Capture::whole(&stdout, total, limits.stdout_bytes).await;
         whole.and_then(|text| output::parse(&text, plan.output))
     } else {
         Ok(None)
     };
-    Observation {
-        ended,
-        cause,
-        duration,
-        stdout,
-        stderr,
-        data,
-    }
+    Observation { ended, cause, duration, stdout, stderr, data }
 }
 
 /// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it.
@@ -138,10 +116,7 @@ async fn wait(
         tracing::debug!(%error, "the action ended while it was being killed");
     }
     let ended = timeout(KILL_PATIENCE, child.ended()).await;
-    (
-        ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-        Some(cause),
-    )
+    (ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())), Some(cause))
 }
 
 /// Writes the parameters and closes standard input. An action that does not read them all is none the worse.
@@ -210,14 +185,7 @@ async fn show(bytes: &[u8]) {
 impl Observation {
     /// Names what was seen.
     pub(super) fn conclude(self, plan: &Plan) -> Outcome {
-        let Self {
-            ended,
-            cause,
-            duration,
-            stdout,
-            stderr,
-            data,
-        } = self;
+        let Self { ended, cause, duration, stdout, stderr, data } = self;
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -233,38 +201,26 @@ impl Observation {
             );
         }
         let (reason, error) = match (cause, ended.exit) {
-            (Some(Cause::Timeout), _) => (
-                Reason::Timeout,
-                Some(format!(
-                    "timed out after {} s and was ended",
-                    plan.timeout.as_secs()
-                )),
-            ),
+            (Some(Cause::Timeout), _) => {
+                (Reason::Timeout, Some(format!("timed out after {} s and was ended", plan.timeout.as_secs())))
+            }
             (Some(Cause::Stop(Stop::Cancel)), _) => {
                 (Reason::Cancelled, Some("cancelled on request".to_owned()))
             }
-            (Some(Cause::Stop(_)), _) => (
-                Reason::WorkerStopped,
-                Some("the worker stopped before the action had ended".to_owned()),
-            ),
+            (Some(Cause::Stop(_)), _) => {
+                (Reason::WorkerStopped, Some("the worker stopped before the action had ended".to_owned()))
+            }
             (None, Exit::Code(0)) => (Reason::Completed, None),
             (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
-            (None, Exit::Signal(signal)) => (
-                Reason::Signal,
-                Some(format!("the action was ended by {}", signal_name(signal))),
-            ),
+            (None, Exit::Signal(signal)) => {
+                (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
+            }
         };
         // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
         let stderr_log = stderr.log.clone().filter(|_| !stderr.text.trim().is_empty());
         let stdout_log = stdout.log.clone().filter(|_| stdout.dropped > 0);
-        let stderr = StreamReport {
-            log: stderr_log,
-            ..stderr
-        };
-        let stdout = StreamReport {
-            log: stdout_log,
-            ..stdout
-        };
+        let stderr = StreamReport { log: stderr_log, ..stderr };
+        let stdout = StreamReport { log: stdout_log, ..stdout };
         Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data)
     }
 }

@@ -34,15 +34,8 @@ fn json(text: &str) -> Result<Value, String> {
 
 /// An array of the lines that are JSON.
 fn jsonl(text: &str) -> Result<Value, String> {
-    let values: Vec<Value> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    if values.is_empty() {
-        Err("no line of stdout is JSON".to_owned())
-    } else {
-        Ok(Value::Array(values))
-    }
+    let values: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    if values.is_empty() { Err("no line of stdout is JSON".to_owned()) } else { Ok(Value::Array(values)) }
 }
 
 fn first_line(error: &impl ToString) -> String {
@@ -57,29 +50,16 @@ mod tests {
 
     #[test]
     fn json_is_the_whole_text_or_the_last_line() {
-        assert_eq!(
-            parse("{\n\"a\": 1\n}\n", OutputFormat::Json).unwrap(),
-            Some(json!({"a": 1}))
-        );
-        assert_eq!(
-            parse("working…\n{\"a\": 1}\n", OutputFormat::Json).unwrap(),
-            Some(json!({"a": 1}))
-        );
-        assert!(
-            parse("oops", OutputFormat::Json)
-                .unwrap_err()
-                .contains("not JSON")
-        );
+        assert_eq!(parse("{\n\"a\": 1\n}\n", OutputFormat::Json).unwrap(), Some(json!({"a": 1})));
+        assert_eq!(parse("working…\n{\"a\": 1}\n", OutputFormat::Json).unwrap(), Some(json!({"a": 1})));
+        assert!(parse("oops", OutputFormat::Json).unwrap_err().contains("not JSON"));
         assert_eq!(parse(" \n", OutputFormat::Json).unwrap(), None);
     }
 
     #[test]
     fn a_plain_word_is_yaml_and_a_broken_list_is_not() {
         assert_eq!(parse("hello", OutputFormat::Yaml).unwrap(), Some(json!("hello")));
-        assert_eq!(
-            parse("a:\n  - 1\n", OutputFormat::Yaml).unwrap(),
-            Some(json!({"a": [1]}))
-        );
+        assert_eq!(parse("a:\n  - 1\n", OutputFormat::Yaml).unwrap(), Some(json!({"a": [1]})));
         let error = parse("[1, 2", OutputFormat::Yaml).unwrap_err();
         assert!(!error.contains('\n'), "{error}");
     }
@@ -95,10 +75,7 @@ mod tests {
 
     #[test]
     fn nul_bytes_survive() {
-        assert_eq!(
-            parse("\"a\\u0000b\"", OutputFormat::Json).unwrap(),
-            Some(json!("a\0b"))
-        );
+        assert_eq!(parse("\"a\\u0000b\"", OutputFormat::Json).unwrap(), Some(json!("a\0b")));
         assert_eq!(parse("a\0b", OutputFormat::Text).unwrap(), None);
     }
 }

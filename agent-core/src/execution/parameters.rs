@@ -31,9 +31,7 @@ fn dotenv(parameters: &Parameters) -> Result<String, String> {
     let mut text = String::new();
     for (key, value) in flat {
         if value.contains('\0') {
-            return Err(format!(
-                "the parameter `{key}` holds a NUL byte, which dotenv cannot carry"
-            ));
+            return Err(format!("the parameter `{key}` holds a NUL byte, which dotenv cannot carry"));
         }
         // Writing to a String cannot fail.
         let written = writeln!(text, "{key}='{}'", value.replace('\'', r"'\''"));
@@ -44,11 +42,7 @@ fn dotenv(parameters: &Parameters) -> Result<String, String> {
 
 fn flatten(prefix: &str, parameters: &Parameters, flat: &mut BTreeMap<String, String>) {
     for (key, value) in parameters {
-        let key = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
             Value::Object(inner) => flatten(&key, inner, flat),
             Value::Null => drop(flat.insert(key, String::new())),
@@ -72,10 +66,7 @@ mod tests {
     #[test]
     fn json_is_one_line_even_when_empty() {
         assert_eq!(rendered(json!({}), ParameterFormat::Json), "{}\n");
-        assert_eq!(
-            rendered(json!({"a": "x\ny"}), ParameterFormat::Json),
-            "{\"a\":\"x\\ny\"}\n"
-        );
+        assert_eq!(rendered(json!({"a": "x\ny"}), ParameterFormat::Json), "{\"a\":\"x\\ny\"}\n");
     }
 
     #[test]

@@ -58,18 +58,11 @@ impl Plan {
         };
         Ok(Self {
             execution: order.execution,
-            job: Job {
-                program,
-                args,
-                env,
-                cwd: pack_dir,
-            },
+            job: Job { program, args, env, cwd: pack_dir },
             stdin,
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
-            log_dir: workshop
-                .artifacts_dir
-                .join(format!("execution_{}", order.execution)),
+            log_dir: workshop.artifacts_dir.join(format!("execution_{}", order.execution)),
             _parameter_file: parameter_file,
         })
     }
@@ -101,27 +94,17 @@ fn environment(
     set("ATTUNE_ACTION", action.reference.as_str().into());
     set("ATTUNE_PACK_REF", action.pack.as_str().into());
     set("ATTUNE_ARTIFACTS_DIR", workshop.artifacts_dir.clone().into());
-    set(
-        "ATTUNE_RUNTIME_ENVS_DIR",
-        workshop.runtime_envs_dir.clone().into(),
-    );
+    set("ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
     set("ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
     set("ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());
-    if let Some(context) = order
-        .parameters
-        .get("context")
-        .and_then(serde_json::Value::as_object)
-    {
+    if let Some(context) = order.parameters.get("context").and_then(serde_json::Value::as_object) {
         for (key, value) in context {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             set(&format!("ATTUNE_CONTEXT_{}", key.to_uppercase()), text.into());
         }
     }
     if let Some(runtime) = runtime {
-        let env_dir = workshop
-            .runtime_envs_dir
-            .join(action.pack.as_str())
-            .join(runtime.name.to_lowercase());
+        let env_dir = workshop.runtime_envs_dir.join(action.pack.as_str()).join(runtime.name.to_lowercase());
         let expand = |template: &str| {
             template
                 .replace("{pack_dir}", &pack_dir.to_string_lossy())

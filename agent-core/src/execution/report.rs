@@ -18,10 +18,7 @@ pub(super) async fn report<R: Executions, Q: Announcements>(
     queue: &Q,
 ) {
     let execution = claim.execution();
-    let finish = insist("the outcome of an execution", claim, || {
-        registry.finish(execution, outcome)
-    })
-    .await;
+    let finish = insist("the outcome of an execution", claim, || registry.finish(execution, outcome)).await;
     let previous = match finish {
         Finish::Written(previous) => previous,
         Finish::Superseded(status) => {
@@ -33,12 +30,8 @@ pub(super) async fn report<R: Executions, Q: Announcements>(
     tracing::info!(execution = execution.0, action = claim.action_ref(), status = %outcome.status(),
         reason = outcome.reason().code(), error = outcome.error(), "an execution has ended");
     let action_ref = claim.action_ref().to_owned();
-    let changed = Event::StatusChanged {
-        execution,
-        action_ref: action_ref.clone(),
-        previous,
-        new: outcome.status(),
-    };
+    let changed =
+        Event::StatusChanged { execution, action_ref: action_ref.clone(), previous, new: outcome.status() };
     insist("a change of status", claim, || queue.publish(&changed)).await;
     let completed = Event::Completed {
         execution,

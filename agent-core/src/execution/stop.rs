@@ -52,10 +52,7 @@ impl StopSignal {
 
     /// Awaits a reason to stop; for ever, when nobody can give one any more.
     pub(super) async fn ordered(&mut self) -> Stop {
-        let given = self
-            .0
-            .wait_for(|orders| orders.reason.is_some() || orders.kill)
-            .await;
+        let given = self.0.wait_for(|orders| orders.reason.is_some() || orders.kill).await;
         let reason = given.map(|orders| orders.reason.unwrap_or(Stop::Drain));
         match reason {
             Ok(reason) => reason,

@@ -140,16 +140,12 @@ impl Outcome {
             }
         }
         if let Some(duration) = self.duration {
-            result.insert(
-                "duration_ms".into(),
-                json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-            );
+            result
+                .insert("duration_ms".into(), json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
         }
-        for (key, text) in [
-            ("error", &self.error),
-            ("hint", &self.hint),
-            ("output_error", &self.output_error),
-        ] {
+        for (key, text) in
+            [("error", &self.error), ("hint", &self.hint), ("output_error", &self.output_error)]
+        {
             if let Some(text) = text {
                 result.insert(key.into(), json!(text));
             }
@@ -196,10 +192,7 @@ mod tests {
     use super::*;
 
     fn stream(text: &str) -> StreamReport {
-        StreamReport {
-            text: text.to_owned(),
-            ..StreamReport::default()
-        }
+        StreamReport { text: text.to_owned(), ..StreamReport::default() }
     }
 
     #[test]
@@ -221,19 +214,9 @@ mod tests {
 
     #[test]
     fn truncation_is_told_of_a_success_too() {
-        let long = StreamReport {
-            text: "a…b".to_owned(),
-            dropped: 7,
-            ..StreamReport::default()
-        };
-        let outcome = Outcome::of_process(
-            Reason::Completed,
-            None,
-            Exit::Code(0),
-            Duration::ZERO,
-            long,
-            stream(""),
-        );
+        let long = StreamReport { text: "a…b".to_owned(), dropped: 7, ..StreamReport::default() };
+        let outcome =
+            Outcome::of_process(Reason::Completed, None, Exit::Code(0), Duration::ZERO, long, stream(""));
         assert_eq!(outcome.to_result()["stdout_truncated"], json!(true));
         assert_eq!(outcome.to_result()["stdout_bytes_truncated"], json!(7));
     }

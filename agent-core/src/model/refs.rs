@@ -33,9 +33,7 @@ const REF_RULE: &str = "it is written pack.name, lower-case, with exactly one do
 
 fn is_pack_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 impl PackRef {
@@ -69,11 +67,7 @@ impl FromStr for PackRef {
         if is_pack_name(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidRef {
-                text: text.to_owned(),
-                kind: "pack name",
-                rule: PACK_RULE,
-            })
+            Err(InvalidRef { text: text.to_owned(), kind: "pack name", rule: PACK_RULE })
         }
     }
 }
@@ -82,21 +76,12 @@ impl FromStr for Ref {
     type Err = InvalidRef;
 
     fn from_str(text: &str) -> Result<Self, InvalidRef> {
-        let invalid = || InvalidRef {
-            text: text.to_owned(),
-            kind: "reference",
-            rule: REF_RULE,
-        };
+        let invalid = || InvalidRef { text: text.to_owned(), kind: "reference", rule: REF_RULE };
         let (pack, name) = text.split_once('.').ok_or_else(invalid)?;
-        let name_ok = !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        let name_ok =
+            !name.is_empty() && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
         if is_pack_name(pack) && name_ok {
-            Ok(Self {
-                text: text.to_owned(),
-                dot: pack.len(),
-            })
+            Ok(Self { text: text.to_owned(), dot: pack.len() })
         } else {
             Err(invalid())
         }
@@ -151,18 +136,9 @@ mod tests {
     fn a_ref_is_pack_dot_name() {
         let echo: Ref = "core.echo".parse().unwrap();
         assert_eq!((echo.pack().as_str(), echo.name()), ("core", "echo"));
-        for bad in [
-            "",
-            "core",
-            "core.",
-            ".echo",
-            "core.echo.x",
-            "Core.echo",
-            "core.Echo",
-            "9.x",
-            "../a.b",
-            "a/b.c",
-        ] {
+        for bad in
+            ["", "core", "core.", ".echo", "core.echo.x", "Core.echo", "core.Echo", "9.x", "../a.b", "a/b.c"]
+        {
             assert!(bad.parse::<Ref>().is_err(), "{bad:?} was taken for a reference");
         }
     }
@@ -170,10 +146,7 @@ mod tests {
     #[test]
     fn a_pack_name_is_one_path_component() {
         for bad in ["..", ".", "", "a/b", "a.b", "-a", "_a"] {
-            assert!(
-                bad.parse::<PackRef>().is_err(),
-                "{bad:?} was taken for a pack name"
-            );
+            assert!(bad.parse::<PackRef>().is_err(), "{bad:?} was taken for a pack name");
         }
     }
 }

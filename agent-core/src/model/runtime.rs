@@ -123,10 +123,7 @@ impl Runtime {
     pub fn answers_to(&self, name: &str) -> bool {
         self.reference.eq_ignore_ascii_case(name)
             || self.name.eq_ignore_ascii_case(name)
-            || self
-                .aliases
-                .iter()
-                .any(|alias| canonical_name(alias) == canonical_name(name))
+            || self.aliases.iter().any(|alias| canonical_name(alias) == canonical_name(name))
     }
 
     /// Whether an action of this runtime is a program that runs itself.
@@ -140,11 +137,7 @@ impl EnvVar {
     pub fn resolve(&self, present: Option<&str>, expand: impl Fn(&str) -> String) -> String {
         match self {
             Self::Set(value) => expand(value),
-            Self::Combine {
-                value,
-                operation,
-                separator,
-            } => {
+            Self::Combine { value, operation, separator } => {
                 let value = expand(value);
                 let present = present.unwrap_or_default();
                 match operation {
@@ -193,9 +186,6 @@ mod tests {
         let expand = |text: &str| text.replace("{pack_dir}", "/p");
         assert_eq!(prepend.resolve(Some("/old"), expand), "/p/lib:/old");
         assert_eq!(prepend.resolve(None, expand), "/p/lib");
-        assert_eq!(
-            EnvVar::Set("{pack_dir}".to_owned()).resolve(Some("/old"), expand),
-            "/p"
-        );
+        assert_eq!(EnvVar::Set("{pack_dir}".to_owned()).resolve(Some("/old"), expand), "/p");
     }
 }

@@ -88,14 +88,8 @@ impl ParameterError {
     /// What would fit.
     pub fn hint(&self) -> String {
         match self {
-            Self::Missing {
-                name,
-                description: Some(text),
-            } => format!("add `--param {name}=…` ({text})"),
-            Self::Missing {
-                name,
-                description: None,
-            } => format!("add `--param {name}=…`"),
+            Self::Missing { name, description: Some(text) } => format!("add `--param {name}=…` ({text})"),
+            Self::Missing { name, description: None } => format!("add `--param {name}=…`"),
             Self::Unknown { known, .. } if known.is_empty() => "this action takes no parameters".to_owned(),
             Self::Unknown { known, .. } => format!("it takes: {}", known.join(", ")),
             Self::WrongType { expected, .. } => format!("for example {}", expected.example()),
@@ -141,9 +135,7 @@ impl ParameterType {
     fn parse(self, text: &str) -> Option<Value> {
         match self {
             Self::String => Some(Value::String(text.to_owned())),
-            _ => serde_json::from_str(text)
-                .ok()
-                .filter(|value| self.accepts(value)),
+            _ => serde_json::from_str(text).ok().filter(|value| self.accepts(value)),
         }
     }
 }
@@ -193,10 +185,7 @@ impl Schema {
     }
 
     fn unknown(&self, name: &str) -> ParameterError {
-        ParameterError::Unknown {
-            name: name.to_owned(),
-            known: self.0.keys().cloned().collect(),
-        }
+        ParameterError::Unknown { name: name.to_owned(), known: self.0.keys().cloned().collect() }
     }
 }
 
@@ -206,11 +195,7 @@ fn wrong_type(name: &str, expected: ParameterType, given: &str) -> ParameterErro
     if shown.len() < given.len() {
         shown.push('…');
     }
-    ParameterError::WrongType {
-        name: name.to_owned(),
-        expected,
-        given: shown,
-    }
+    ParameterError::WrongType { name: name.to_owned(), expected, given: shown }
 }
 
 #[cfg(test)]
@@ -238,10 +223,7 @@ mod tests {
         assert_eq!(schema().parse("name", "3").unwrap(), json!("3"));
         assert_eq!(schema().parse("any", "3").unwrap(), json!("3"));
         let error = schema().parse("times", "three").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the parameter `times` takes a whole number and was given `three`"
-        );
+        assert_eq!(error.to_string(), "the parameter `times` takes a whole number and was given `three`");
         assert_eq!(error.hint(), "for example 42");
     }
 
@@ -250,9 +232,7 @@ mod tests {
         let missing = schema().check(&parameters(json!({"times": 2}))).unwrap_err();
         assert_eq!(missing.to_string(), "the required parameter `name` is missing");
         assert!(missing.hint().contains("whom to greet"));
-        let unknown = schema()
-            .check(&parameters(json!({"name": "a", "tmies": 2})))
-            .unwrap_err();
+        let unknown = schema().check(&parameters(json!({"name": "a", "tmies": 2}))).unwrap_err();
         assert_eq!(unknown.hint(), "it takes: any, name, times");
     }
 

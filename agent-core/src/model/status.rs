@@ -108,10 +108,7 @@ labels! {
 impl ExecutionStatus {
     /// Whether this state is final. A final state is never replaced.
     pub const fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Failed | Self::Cancelled | Self::Timeout | Self::Abandoned
-        )
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Timeout | Self::Abandoned)
     }
 }
 

@@ -67,12 +67,7 @@ mod tests {
             let pack = Pack::read(path).unwrap();
             for action in &pack.actions {
                 let entry = path.join("actions").join(&action.entrypoint);
-                assert!(
-                    entry.is_file(),
-                    "{} has no entry point {}",
-                    action.reference,
-                    action.entrypoint
-                );
+                assert!(entry.is_file(), "{} has no entry point {}", action.reference, action.entrypoint);
             }
         }
         // A second time changes nothing.

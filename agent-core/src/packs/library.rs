@@ -38,16 +38,9 @@ impl Library {
 
     /// The action of this name, or an error that names what comes close.
     pub fn action(&self, reference: &str) -> Result<Action> {
-        let manifest = self
-            .actions
-            .iter()
-            .find(|action| action.reference.as_str() == reference)
-            .ok_or_else(|| {
-                let known: Vec<_> = self
-                    .actions
-                    .iter()
-                    .map(|action| action.reference.to_string())
-                    .collect();
+        let manifest =
+            self.actions.iter().find(|action| action.reference.as_str() == reference).ok_or_else(|| {
+                let known: Vec<_> = self.actions.iter().map(|action| action.reference.to_string()).collect();
                 unknown_action(reference, &known)
             })?;
         Ok(Action {
@@ -90,9 +83,7 @@ pub fn pack_directories(packs_dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut directories = Vec::new();
     for entry in std::fs::read_dir(packs_dir).doing(describe)? {
         let path = entry.doing(describe)?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && path.is_dir() {
             directories.push(path);
         }
@@ -110,15 +101,9 @@ pub fn resolve_runtime(action: &ActionManifest, runtimes: &[Runtime]) -> Result<
     let exact = runtimes.iter().find(|runtime| runtime.reference == *asked);
     let found = exact.or_else(|| runtimes.iter().find(|runtime| runtime.answers_to(asked)));
     found.map(|runtime| Some(runtime.id)).ok_or_else(|| {
-        let known: Vec<_> = runtimes
-            .iter()
-            .map(|runtime| runtime.reference.as_str())
-            .collect();
-        Error::new(
-            ErrorKind::Invalid,
-            format!("{} asks for an unknown runtime `{asked}`", action.reference),
-        )
-        .hint(format!("there are: {}", known.join(", ")))
+        let known: Vec<_> = runtimes.iter().map(|runtime| runtime.reference.as_str()).collect();
+        Error::new(ErrorKind::Invalid, format!("{} asks for an unknown runtime `{asked}`", action.reference))
+            .hint(format!("there are: {}", known.join(", ")))
     })
 }
 
@@ -145,12 +130,7 @@ pub fn unknown_action(reference: &str, known: &[String]) -> Error {
 fn similarity(a: &str, b: &str) -> usize {
     let shorter = a.len().min(b.len());
     let front = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let back = a
-        .bytes()
-        .rev()
-        .zip(b.bytes().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let back = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
     (front + back).min(shorter)
 }
 
@@ -160,20 +140,8 @@ mod tests {
 
     #[test]
     fn a_typo_is_answered_with_what_was_meant() {
-        let known = [
-            "core.echo".to_owned(),
-            "core.sleep".to_owned(),
-            "examples.fails".to_owned(),
-        ];
-        assert_eq!(
-            unknown_action("core.ehco", &known).hint_text(),
-            Some("did you mean `core.echo`?")
-        );
-        assert!(
-            unknown_action("zzz", &known)
-                .hint_text()
-                .unwrap()
-                .starts_with("there are: core.echo")
-        );
+        let known = ["core.echo".to_owned(), "core.sleep".to_owned(), "examples.fails".to_owned()];
+        assert_eq!(unknown_action("core.ehco", &known).hint_text(), Some("did you mean `core.echo`?"));
+        assert!(unknown_action("zzz", &known).hint_text().unwrap().starts_with("there are: core.echo"));
     }
 }

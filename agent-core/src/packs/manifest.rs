@@ -136,28 +136,17 @@ impl Pack {
         let manifest: PackManifest = read_yaml(&path)?;
         let runtimes: Vec<RuntimeManifest> = read_all(&directory.join("runtimes"))?;
         let actions: Vec<ActionManifest> = read_all(&directory.join("actions"))?;
-        let references = runtimes
-            .iter()
-            .map(|r| &r.reference)
-            .chain(actions.iter().map(|a| &a.reference));
+        let references = runtimes.iter().map(|r| &r.reference).chain(actions.iter().map(|a| &a.reference));
         for reference in references {
             if reference.pack() != manifest.reference {
                 return Err(Error::new(
                     ErrorKind::Invalid,
-                    format!(
-                        "{reference} is in the directory of the pack {}",
-                        manifest.reference
-                    ),
+                    format!("{reference} is in the directory of the pack {}", manifest.reference),
                 )
                 .hint(format!("its ref has to start with `{}.`", manifest.reference)));
             }
         }
-        Ok(Self {
-            directory: directory.to_owned(),
-            manifest,
-            runtimes,
-            actions,
-        })
+        Ok(Self { directory: directory.to_owned(), manifest, runtimes, actions })
     }
 }
 
@@ -170,10 +159,7 @@ fn read_all<T: DeserializeOwned>(directory: &Path) -> Result<Vec<T>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.doing(|| format!("list {}", directory.display()))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
             paths.push(path);
         }
     }
@@ -185,10 +171,8 @@ fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let describe = || format!("read {}", path.display());
     let size = std::fs::metadata(path).doing(describe)?.len();
     if size > MANIFEST_LIMIT {
-        return Err(
-            Error::new(ErrorKind::Invalid, format!("{} has {size} bytes", path.display()))
-                .hint(format!("a manifest has at most {MANIFEST_LIMIT} bytes")),
-        );
+        return Err(Error::new(ErrorKind::Invalid, format!("{} has {size} bytes", path.display()))
+            .hint(format!("a manifest has at most {MANIFEST_LIMIT} bytes")));
     }
     let text = std::fs::read_to_string(path).doing(describe)?;
     crate::config::parse_yaml(&text, path)

@@ -68,20 +68,16 @@ impl Child {
 
     /// Sends the job and awaits the first notice: the program runs, or why not.
     pub(super) async fn begin(&mut self, message: &[u8]) -> Result<(), Refused> {
-        let helper = |error| Refused {
-            error,
-            step: Step::Prepare,
-        };
+        let helper = |error| Refused { error, step: Step::Prepare };
         self.supervisor.write_all(message).await.map_err(helper)?;
         match self.notice().await.map_err(helper)? {
             Notice::Started { pid } => {
                 self.pid = pid;
                 Ok(())
             }
-            Notice::Refused { errno, step } => Err(Refused {
-                error: io::Error::from_raw_os_error(errno),
-                step,
-            }),
+            Notice::Refused { errno, step } => {
+                Err(Refused { error: io::Error::from_raw_os_error(errno), step })
+            }
             Notice::Exited { .. } | Notice::Gone { .. } => Err(helper(io::ErrorKind::InvalidData.into())),
         }
     }

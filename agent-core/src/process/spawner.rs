@@ -81,9 +81,7 @@ impl Spawner {
     /// Starts the helper process. To be called once, inside the async runtime.
     pub fn start() -> Result<Self, SpawnError> {
         let zygote = Zygote::start().map_err(SpawnError::Helper)?;
-        Ok(Self {
-            zygote: Mutex::new(Some(zygote)),
-        })
+        Ok(Self { zygote: Mutex::new(Some(zygote)) })
     }
 
     /// Starts `job` for the execution that `_claim` holds.
@@ -127,10 +125,7 @@ impl Zygote {
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
             .spawn()?;
-        Ok(Self {
-            process,
-            socket: UnixStream::from_std(ours)?,
-        })
+        Ok(Self { process, socket: UnixStream::from_std(ours)? })
     }
 
     async fn send(&mut self, descriptors: &[OwnedFd; 4]) -> io::Result<()> {
@@ -142,12 +137,7 @@ impl Zygote {
                 if !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
                     return Err(io::ErrorKind::InvalidInput.into());
                 }
-                sendmsg(
-                    &self.socket,
-                    &[IoSlice::new(&[0])],
-                    &mut ancillary,
-                    SendFlags::NOSIGNAL,
-                )?;
+                sendmsg(&self.socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
                 Ok(())
             })
             .await
@@ -177,15 +167,7 @@ fn connect() -> io::Result<(Child, [OwnedFd; 4])> {
         pipe::Receiver::from_owned_fd(stdout_read.into())?,
         pipe::Receiver::from_owned_fd(stderr_read.into())?,
     );
-    Ok((
-        child,
-        [
-            theirs.into(),
-            stdin_read.into(),
-            stdout_write.into(),
-            stderr_write.into(),
-        ],
-    ))
+    Ok((child, [theirs.into(), stdin_read.into(), stdout_write.into(), stderr_write.into()]))
 }
 
 /// A start that the supervisor refused, or could not answer.
@@ -199,14 +181,12 @@ impl Refused {
         let Self { error, step } = self;
         match step {
             Step::Prepare => SpawnError::Helper(error),
-            Step::WorkingDirectory => SpawnError::WorkingDirectory {
-                directory: job.cwd.display().to_string(),
-                source: error,
-            },
-            Step::Execute => SpawnError::Execute {
-                program: job.program.display().to_string(),
-                source: error,
-            },
+            Step::WorkingDirectory => {
+                SpawnError::WorkingDirectory { directory: job.cwd.display().to_string(), source: error }
+            }
+            Step::Execute => {
+                SpawnError::Execute { program: job.program.display().to_string(), source: error }
+            }
         }
     }
 }

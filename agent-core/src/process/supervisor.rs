@@ -16,10 +16,7 @@ use super::zygote::discard;
 
 /// How long one pass of ending descendants waits before it looks again: `SIGKILL` normally takes effect at once, but a
 /// process in uninterruptible sleep may keep it waiting, and a fork may have raced with the look.
-const SWEEP_PASS: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 50_000_000,
-};
+const SWEEP_PASS: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// After so many passes (10 s) what is left cannot be ended (a process stuck in the kernel); the action's end is
 /// reported all the same.
@@ -49,41 +46,24 @@ impl Supervisor {
     pub(super) fn new(agent: OwnedFd, stdio: Stdio) -> io::Result<Self> {
         rustix::thread::set_name(c"attune-superv")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        Ok(Self {
-            agent: agent.into(),
-            ended: File::from(sys::child_signal()?),
-            stdio,
-        })
+        Ok(Self { agent: agent.into(), ended: File::from(sys::child_signal()?), stdio })
     }
 
     /// Runs the job that the agent sends, to its very end. Returns this process's exit status.
     pub(super) fn run(self) -> i32 {
-        let Self {
-            mut agent,
-            mut ended,
-            stdio,
-        } = self;
+        let Self { mut agent, mut ended, stdio } = self;
         // An error means that the agent is gone before it asked for anything.
         let Ok(job) = Job::read(&agent) else { return 1 };
         let leader = match start(job, stdio) {
             Ok(leader) => leader,
             Err((error, step)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                return i32::from(
-                    agent
-                        .write_all(&Notice::Refused { errno, step }.encode())
-                        .is_err(),
-                );
+                return i32::from(agent.write_all(&Notice::Refused { errno, step }.encode()).is_err());
             }
         };
         // From here on a failing write means that the agent is gone: the action is ended all the same, and nobody is
         // left to be told.
-        let mut told = agent.write_all(
-            &Notice::Started {
-                pid: leader.as_raw_pid(),
-            }
-            .encode(),
-        );
+        let mut told = agent.write_all(&Notice::Started { pid: leader.as_raw_pid() }.encode());
         if let Some(reaped) = watch(&mut agent, &mut ended, leader) {
             let Reaped { exit, usage, .. } = reaped;
             told = told.and_then(|()| agent.write_all(&Notice::Exited { exit, usage }.encode()));
@@ -157,10 +137,7 @@ fn wait(agent: Option<&UnixStream>, ended: &File, timeout: Option<&Timespec>) ->
     waited.extend(agent.map(|agent| PollFd::new(agent, PollFlags::IN)));
     // An interrupted or failed wait reports nothing, and the caller looks again.
     if poll(&mut waited, timeout).is_err() {
-        return Woken {
-            agent: false,
-            child: false,
-        };
+        return Woken { agent: false, child: false };
     }
     Woken {
         child: !waited[0].revents().is_empty(),
@@ -175,14 +152,8 @@ pub(super) fn children() -> Vec<Pid> {
     let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
     // Kernels built without CONFIG_PROC_CHILDREN have no such file.
     let pids: Vec<i32> = match listed {
-        Ok(text) => text
-            .split_ascii_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect(),
-        Err(_) => all_processes()
-            .filter(|(_, parent)| *parent == own)
-            .map(|(pid, _)| pid)
-            .collect(),
+        Ok(text) => text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+        Err(_) => all_processes().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect(),
     };
     pids.into_iter().filter_map(Pid::from_raw).collect()
 }
@@ -190,21 +161,12 @@ pub(super) fn children() -> Vec<Pid> {
 /// Every process with its parent, from `/proc/<pid>/stat`: `pid (name) state parent …`, where the name may hold
 /// anything, so the last parenthesis counts.
 fn all_processes() -> impl Iterator<Item = (i32, i32)> {
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let parent = stat
-                .rsplit_once(')')?
-                .1
-                .split_ascii_whitespace()
-                .nth(1)?
-                .parse()
-                .ok()?;
-            Some((pid, parent))
-        })
+    std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
+        let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some((pid, parent))
+    })
 }
 
 /// Forks and executes the action; returns once its program runs.
@@ -252,10 +214,6 @@ fn become_action(job: Job, stdio: Stdio) -> (io::Error, Step) {
     if let Err(error) = rustix::process::chdir(&job.cwd) {
         return (error.into(), Step::WorkingDirectory);
     }
-    let error = Command::new(&job.program)
-        .args(&job.args)
-        .env_clear()
-        .envs(job.env)
-        .exec();
+    let error = Command::new(&job.program).args(&job.args).env_clear().envs(job.env).exec();
     (error, Step::Execute)
 }

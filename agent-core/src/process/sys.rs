@@ -41,9 +41,7 @@ pub(super) fn fork_single_threaded() -> io::Result<Fork> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
-        pid => Ok(Fork::Parent(
-            Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?,
-        )),
+        pid => Ok(Fork::Parent(Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?)),
     }
 }
 
@@ -118,11 +116,7 @@ pub(super) fn reap() -> io::Result<Option<Reaped>> {
                 Exit::Code(libc::WEXITSTATUS(status))
             };
             let pid = Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?;
-            Ok(Some(Reaped {
-                pid,
-                exit,
-                usage: usage_of(&usage),
-            }))
+            Ok(Some(Reaped { pid, exit, usage: usage_of(&usage) }))
         }
     }
 }

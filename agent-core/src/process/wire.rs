@@ -82,15 +82,9 @@ impl Job {
         for (name, value) in &self.env {
             put(&[name.as_bytes(), b"=", value.as_bytes()])?;
         }
-        let length = u32::try_from(body.len())
-            .ok()
-            .filter(|_| body.len() <= JOB_LIMIT)
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "arguments and environment are too large",
-                )
-            })?;
+        let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= JOB_LIMIT).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "arguments and environment are too large")
+        })?;
         let mut message = length.to_le_bytes().to_vec();
         message.append(&mut body);
         Ok(message)
@@ -112,46 +106,29 @@ impl Job {
         let env_count = number(next()?)?;
         let program = PathBuf::from(OsString::from_vec(next()?.to_vec()));
         let cwd = PathBuf::from(OsString::from_vec(next()?.to_vec()));
-        let args = (0..arg_count)
-            .map(|_| Ok(OsString::from_vec(next()?.to_vec())))
-            .collect::<io::Result<_>>()?;
+        let args =
+            (0..arg_count).map(|_| Ok(OsString::from_vec(next()?.to_vec()))).collect::<io::Result<_>>()?;
         let env = (0..env_count)
             .map(|_| {
                 let pair = next()?;
                 // A variable's name may start with `=`, so the separator is looked for behind the first byte.
-                let split = pair
-                    .iter()
-                    .skip(1)
-                    .position(|byte| *byte == b'=')
-                    .ok_or_else(malformed)?
-                    + 1;
+                let split = pair.iter().skip(1).position(|byte| *byte == b'=').ok_or_else(malformed)? + 1;
                 Ok((
                     OsString::from_vec(pair[..split].to_vec()),
                     OsString::from_vec(pair[split + 1..].to_vec()),
                 ))
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self {
-            program,
-            args,
-            env,
-            cwd,
-        })
+        Ok(Self { program, args, env, cwd })
     }
 }
 
 fn number(digits: &[u8]) -> io::Result<usize> {
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(malformed)
+    std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or_else(malformed)
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "malformed message between agent and supervisor",
-    )
+    io::Error::new(io::ErrorKind::InvalidData, "malformed message between agent and supervisor")
 }
 
 impl Notice {
@@ -159,14 +136,12 @@ impl Notice {
         let (tag, words): (u8, [i64; 3]) = match self {
             Self::Started { pid } => (1, [pid.into(), 0, 0]),
             Self::Refused { errno, step } => (2, [errno.into(), step as i64, 0]),
-            Self::Exited {
-                exit: Exit::Code(code),
-                usage,
-            } => (3, [code.into(), micros(usage.cpu), kib(usage)]),
-            Self::Exited {
-                exit: Exit::Signal(signal),
-                usage,
-            } => (4, [signal.into(), micros(usage.cpu), kib(usage)]),
+            Self::Exited { exit: Exit::Code(code), usage } => {
+                (3, [code.into(), micros(usage.cpu), kib(usage)])
+            }
+            Self::Exited { exit: Exit::Signal(signal), usage } => {
+                (4, [signal.into(), micros(usage.cpu), kib(usage)])
+            }
             Self::Gone { swept } => (5, [swept.into(), 0, 0]),
         };
         let mut bytes = [0; NOTICE_BYTES];
@@ -192,21 +167,10 @@ impl Notice {
         };
         Ok(match bytes[0] {
             1 => Self::Started { pid: small(0)? },
-            2 => Self::Refused {
-                errno: small(0)?,
-                step: Step::from_word(word(1))?,
-            },
-            3 => Self::Exited {
-                exit: Exit::Code(small(0)?),
-                usage: usage()?,
-            },
-            4 => Self::Exited {
-                exit: Exit::Signal(small(0)?),
-                usage: usage()?,
-            },
-            5 => Self::Gone {
-                swept: u32::try_from(word(0)).map_err(|_| malformed())?,
-            },
+            2 => Self::Refused { errno: small(0)?, step: Step::from_word(word(1))? },
+            3 => Self::Exited { exit: Exit::Code(small(0)?), usage: usage()? },
+            4 => Self::Exited { exit: Exit::Signal(small(0)?), usage: usage()? },
+            5 => Self::Gone { swept: u32::try_from(word(0)).map_err(|_| malformed())? },
             _ => return Err(malformed()),
         })
     }
@@ -268,24 +232,12 @@ mod tests {
 
     #[test]
     fn notices_survive_the_wire() {
-        let usage = Usage {
-            cpu: Duration::from_micros(1234),
-            peak_kib: 5678,
-        };
+        let usage = Usage { cpu: Duration::from_micros(1234), peak_kib: 5678 };
         for notice in [
             Notice::Started { pid: 42 },
-            Notice::Refused {
-                errno: 2,
-                step: Step::Execute,
-            },
-            Notice::Exited {
-                exit: Exit::Code(7),
-                usage,
-            },
-            Notice::Exited {
-                exit: Exit::Signal(9),
-                usage,
-            },
+            Notice::Refused { errno: 2, step: Step::Execute },
+            Notice::Exited { exit: Exit::Code(7), usage },
+            Notice::Exited { exit: Exit::Signal(9), usage },
             Notice::Gone { swept: 3 },
         ] {
             assert_eq!(Notice::decode(&notice.encode()).unwrap(), notice);
@@ -294,12 +246,8 @@ mod tests {
 
     #[test]
     fn a_nul_byte_is_refused() {
-        let job = Job {
-            program: "/bin/true".into(),
-            args: vec!["a\0b".into()],
-            env: vec![],
-            cwd: "/".into(),
-        };
+        let job =
+            Job { program: "/bin/true".into(), args: vec!["a\0b".into()], env: vec![], cwd: "/".into() };
         assert!(job.encode().unwrap_err().to_string().contains("NUL"));
     }
 }

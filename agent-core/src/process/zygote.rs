@@ -101,12 +101,7 @@ fn receive(agent: &UnixStream) -> io::Result<Request> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let received = loop {
-        match recvmsg(
-            agent,
-            &mut [IoSliceMut::new(&mut byte)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        ) {
+        match recvmsg(agent, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?,
         }
@@ -121,19 +116,8 @@ fn receive(agent: &UnixStream) -> io::Result<Request> {
             _ => None,
         })
         .flatten();
-    let mut next = || {
-        descriptors
-            .next()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
-    };
-    Ok(Request {
-        agent: next()?,
-        stdio: Stdio {
-            stdin: next()?,
-            stdout: next()?,
-            stderr: next()?,
-        },
-    })
+    let mut next = || descriptors.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
+    Ok(Request { agent: next()?, stdio: Stdio { stdin: next()?, stdout: next()?, stderr: next()? } })
 }
 
 /// Reaps supervisors. Any other child is an orphan whose supervisor was killed from outside: it has no business left.
@@ -146,10 +130,7 @@ fn reap(supervisors: &mut Vec<Pid>) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    for orphan in super::supervisor::children()
-        .into_iter()
-        .filter(|pid| !supervisors.contains(pid))
-    {
+    for orphan in super::supervisor::children().into_iter().filter(|pid| !supervisors.contains(pid)) {
         // It may have ended by itself meanwhile.
         kill_process(orphan, Signal::KILL).ok();
     }

@@ -43,16 +43,9 @@ impl ChildEnvironment {
     pub fn new(own: impl IntoIterator<Item = (OsString, OsString)>, fallback_dir: &Path) -> Self {
         let mut variables: Vec<_> = own.into_iter().filter(|(name, _)| !is_hidden(name)).collect();
         let system_temp = Path::new("/tmp");
-        let fallback = if system_temp.is_dir() {
-            system_temp
-        } else {
-            fallback_dir
-        };
+        let fallback = if system_temp.is_dir() { system_temp } else { fallback_dir };
         let mut supply = |name: &str, value: &OsStr| {
-            if !variables
-                .iter()
-                .any(|(present, held)| present == name && !held.is_empty())
-            {
+            if !variables.iter().any(|(present, held)| present == name && !held.is_empty()) {
                 variables.retain(|(present, _)| present != name);
                 variables.push((name.into(), value.into()));
             }
@@ -60,14 +53,9 @@ impl ChildEnvironment {
         supply("PATH", OsStr::new(DEFAULT_PATH));
         supply("HOME", fallback.as_os_str());
         supply("TMPDIR", fallback.as_os_str());
-        let temp_dir = variables
-            .iter()
-            .find(|(name, _)| name == "TMPDIR")
-            .map(|(_, value)| PathBuf::from(value));
-        Self {
-            variables,
-            temp_dir: temp_dir.unwrap_or_else(|| fallback.to_owned()),
-        }
+        let temp_dir =
+            variables.iter().find(|(name, _)| name == "TMPDIR").map(|(_, value)| PathBuf::from(value));
+        Self { variables, temp_dir: temp_dir.unwrap_or_else(|| fallback.to_owned()) }
     }
 
     /// The variables.
@@ -83,9 +71,7 @@ impl ChildEnvironment {
 
 fn is_hidden(name: &OsStr) -> bool {
     let upper = name.as_bytes().to_ascii_uppercase();
-    HIDDEN_PREFIXES
-        .iter()
-        .any(|prefix| upper.starts_with(prefix.as_bytes()))
+    HIDDEN_PREFIXES.iter().any(|prefix| upper.starts_with(prefix.as_bytes()))
         || HIDDEN_NAMES.iter().any(|hidden| upper == hidden.as_bytes())
 }
 
@@ -97,11 +83,7 @@ mod tests {
         let own = own.iter().map(|(name, value)| (name.into(), value.into()));
         let environment = ChildEnvironment::new(own, Path::new("/var/lib/attune"));
         let text = |text: OsString| text.into_string().unwrap();
-        environment
-            .variables()
-            .into_iter()
-            .map(|(name, value)| (text(name), text(value)))
-            .collect()
+        environment.variables().into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
     #[test]
@@ -116,22 +98,14 @@ mod tests {
         ]);
         assert!(variables.contains(&("JAVA_HOME".into(), "/opt/java".into())));
         assert!(variables.contains(&("LD_LIBRARY_PATH".into(), "/usr/local/cuda/lib64".into())));
-        assert!(
-            !variables.iter().any(|(_, value)| value.contains("secret")),
-            "{variables:?}"
-        );
+        assert!(!variables.iter().any(|(_, value)| value.contains("secret")), "{variables:?}");
     }
 
     #[test]
     fn an_empty_image_still_has_a_home() {
         let variables = made_of(&[("HOME", "")]);
         for name in ["PATH", "HOME", "TMPDIR"] {
-            assert!(
-                variables
-                    .iter()
-                    .any(|(present, value)| present == name && !value.is_empty()),
-                "{name}"
-            );
+            assert!(variables.iter().any(|(present, value)| present == name && !value.is_empty()), "{name}");
         }
     }
 }

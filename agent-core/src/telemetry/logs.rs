@@ -11,10 +11,8 @@ use crate::config::LogConfig;
 pub fn init_logs(config: &LogConfig) {
     // The configuration has checked the filter.
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = if config.json {
         builder.json().flatten_event(true).try_init()
     } else {

@@ -62,13 +62,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             tracing::warn!(execution = settled.execution.0, was = %settled.before, now = %settled.after,
                 "an earlier life of a worker left this execution behind");
         }
-        Ok(Self {
-            id,
-            config,
-            registry,
-            queue,
-            workshop,
-        })
+        Ok(Self { id, config, registry, queue, workshop })
     }
 
     /// The worker's row.

@@ -25,11 +25,7 @@ pub(super) struct EndedTask {
 
 impl Running {
     pub(super) fn new(room: usize) -> Self {
-        Self {
-            room,
-            tasks: JoinSet::new(),
-            by_task: HashMap::new(),
-        }
+        Self { room, tasks: JoinSet::new(), by_task: HashMap::new() }
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -15,10 +15,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The next dispatch; failures are logged and tried again, for the worker has nothing else to do.
 pub(super) async fn next_dispatch<Q: Queue>(queue: &Q, worker: WorkerId) -> Delivery<Q::Receipt> {
-    persist("work could not be taken from the queue", || {
-        queue.next_dispatch(worker)
-    })
-    .await
+    persist("work could not be taken from the queue", || queue.next_dispatch(worker)).await
 }
 
 /// The next notice.
@@ -57,11 +54,8 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         };
         self.acknowledge(receipt).await;
         let (handle, stop) = stop_channel();
-        let (workshop, registry, queue) = (
-            Arc::clone(&self.workshop),
-            Arc::clone(&self.registry),
-            Arc::clone(&self.queue),
-        );
+        let (workshop, registry, queue) =
+            (Arc::clone(&self.workshop), Arc::clone(&self.registry), Arc::clone(&self.queue));
         running.start(claim.execution(), handle, async move {
             execution::run(claim, &workshop, &*registry, &*queue, stop, Streams::Captured).await;
         });
@@ -78,10 +72,8 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
     pub(super) async fn after_end(&self, ended: EndedTask) {
         let Some(panic) = ended.panic else { return };
         tracing::error!(execution = ended.execution.0, %panic, "the agent failed while it handled an execution");
-        let outcome = Outcome::without_process(
-            Reason::AgentError,
-            "the agent failed while it handled the execution",
-        );
+        let outcome =
+            Outcome::without_process(Reason::AgentError, "the agent failed while it handled the execution");
         if let Err(error) = self.registry.finish(ended.execution, &outcome).await {
             tracing::error!(execution = ended.execution.0, %error, "its failure could not be recorded");
         }

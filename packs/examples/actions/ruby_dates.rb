@@ -11,7 +11,8 @@ $stdin.set_encoding(Encoding::UTF_8)
 def start_date(text)
   text.to_s.empty? ? Date.today : Date.iso8601(text)
 rescue Date::Error
-  abort "invalid parameter: 'date' must be a date like 2024-02-29; it is '#{text}'"
+  warn "invalid parameter: 'date' must be a date like 2024-02-29; it is '#{text}'"
+  exit 64
 end
 
 parameters = JSON.parse($stdin.read)

@@ -13,8 +13,8 @@ json_string() {
     while :; do
         _plain=${_rest%%["$_special"]*}
         printf '%s' "$_plain"
+        [ "$_plain" != "$_rest" ] || break
         _rest=${_rest#"$_plain"}
-        [ -n "$_rest" ] || break
         _character=${_rest%"${_rest#?}"}
         _rest=${_rest#?}
         case $_character in

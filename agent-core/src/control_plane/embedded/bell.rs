@@ -32,11 +32,7 @@ impl Bell {
         let path = directory.join(name);
         let describe = || format!("create {}", path.display());
         std::fs::create_dir_all(directory).doing(describe)?;
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .doing(describe)?;
+        OpenOptions::new().create(true).append(true).open(&path).doing(describe)?;
         Ok(Self { path })
     }
 
@@ -83,9 +79,7 @@ impl Listener {
             let mut buffer = [0; 4096];
             Ok(rustix::io::read(fd, &mut buffer)?)
         });
-        read.await
-            .map(|_| ())
-            .doing(|| "hear the control plane's bell".to_owned())
+        read.await.map(|_| ()).doing(|| "hear the control plane's bell".to_owned())
     }
 }
 

@@ -24,20 +24,11 @@ pub struct Submission {
 impl Embedded {
     /// The action of this name, or an error that names what comes close.
     pub async fn action(&self, reference: &str) -> Result<Action> {
-        if let Some(row) = sqlx::query(rows::ACTION)
-            .bind(reference)
-            .fetch_optional(self.pool())
-            .await?
-        {
+        if let Some(row) = sqlx::query(rows::ACTION).bind(reference).fetch_optional(self.pool()).await? {
             return rows::action(&row);
         }
-        let rows = sqlx::query("SELECT ref FROM action ORDER BY ref")
-            .fetch_all(self.pool())
-            .await?;
-        let known = rows
-            .iter()
-            .map(|row| row.try_get("ref"))
-            .collect::<Result<Vec<String>, _>>()?;
+        let rows = sqlx::query("SELECT ref FROM action ORDER BY ref").fetch_all(self.pool()).await?;
+        let known = rows.iter().map(|row| row.try_get("ref")).collect::<Result<Vec<String>, _>>()?;
         Err(unknown_action(reference, &known))
     }
 
@@ -67,10 +58,7 @@ impl Embedded {
 
     /// The execution as it is now.
     pub async fn execution(&self, id: ExecutionId) -> Result<Execution> {
-        let row = sqlx::query(rows::EXECUTION)
-            .bind(id.0)
-            .fetch_optional(self.pool())
-            .await?;
+        let row = sqlx::query(rows::EXECUTION).bind(id.0).fetch_optional(self.pool()).await?;
         row.as_ref()
             .map(rows::execution)
             .transpose()?
@@ -108,9 +96,7 @@ impl Embedded {
 
     /// Whether any worker lives that could take work.
     pub async fn has_live_worker(&self) -> Result<bool> {
-        let workers = sqlx::query("SELECT name FROM worker")
-            .fetch_all(self.pool())
-            .await?;
+        let workers = sqlx::query("SELECT name FROM worker").fetch_all(self.pool()).await?;
         for row in &workers {
             if self.is_alive(row.try_get("name")?)? {
                 return Ok(true);

@@ -24,21 +24,14 @@ pub(super) struct Life {
 impl Liveness {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory).doing(|| format!("create {}", directory.display()))?;
-        Ok(Self {
-            directory: directory.to_owned(),
-        })
+        Ok(Self { directory: directory.to_owned() })
     }
 
     /// Begins this worker's life, unless a live process has the same name.
     pub(super) fn begin(&self, worker: &str) -> Result<Life> {
         let path = self.path(worker);
         let describe = || format!("lock {}", path.display());
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .doing(describe)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).doing(describe)?;
         match fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Life { _lock: lock }),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Err(Error::new(
@@ -60,9 +53,7 @@ impl Liveness {
             Err(error) => return Err(error).doing(describe),
         };
         let question = Flock::from(FlockType::WriteLock);
-        fcntl_getlk(&file, &question)
-            .map(|holder| holder.is_some())
-            .doing(describe)
+        fcntl_getlk(&file, &question).map(|holder| holder.is_some()).doing(describe)
     }
 
     /// Names are free text; file names are not.

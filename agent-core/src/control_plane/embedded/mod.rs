@@ -58,11 +58,8 @@ impl Embedded {
     /// Opens the control plane in `directory`; creates it, with the built-in packs, where there is none yet.
     pub async fn open(directory: &Path) -> Result<Self> {
         let directory = std::path::absolute(directory).map_err(|error| {
-            Error::new(
-                ErrorKind::Usage,
-                format!("{} is not a usable path", directory.display()),
-            )
-            .because(error)
+            Error::new(ErrorKind::Usage, format!("{} is not a usable path", directory.display()))
+                .because(error)
         })?;
         let (pool, fresh) = store::open(&directory).await?;
         let bells = directory.join("bells");
@@ -104,11 +101,7 @@ impl Embedded {
 
     /// Whether a worker of this name lives, in this process or in another.
     fn is_alive(&self, worker: &str) -> Result<bool> {
-        let own = self
-            .shared
-            .life
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let own = self.shared.life.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if own.as_ref().is_some_and(|(name, _)| name == worker) {
             return Ok(true);
         }
@@ -125,10 +118,6 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let full = matches!(&error, sqlx::Error::Database(database) if database.message().contains("full"));
         let error = Self::new(ErrorKind::ControlPlane, "the control plane's database refused").because(error);
-        if full {
-            error.hint("free some disk space; nothing that was committed is lost")
-        } else {
-            error
-        }
+        if full { error.hint("free some disk space; nothing that was committed is lost") } else { error }
     }
 }

@@ -63,22 +63,13 @@ impl Embedded {
         for runtime in &pack.runtimes {
             record_runtime(&mut transaction, id, pack, runtime).await?;
         }
-        let rows = sqlx::query(super::rows::RUNTIMES)
-            .fetch_all(&mut *transaction)
-            .await?;
-        let runtimes = rows
-            .iter()
-            .map(super::rows::runtime)
-            .collect::<Result<Vec<_>>>()?;
+        let rows = sqlx::query(super::rows::RUNTIMES).fetch_all(&mut *transaction).await?;
+        let runtimes = rows.iter().map(super::rows::runtime).collect::<Result<Vec<_>>>()?;
         for action in &pack.actions {
             let runtime = resolve_runtime(action, &runtimes)?;
             record_action(&mut transaction, id, pack, action, runtime).await?;
         }
-        let kept: Vec<&str> = pack
-            .actions
-            .iter()
-            .map(|action| action.reference.as_str())
-            .collect();
+        let kept: Vec<&str> = pack.actions.iter().map(|action| action.reference.as_str()).collect();
         sqlx::query("DELETE FROM action WHERE pack = ? AND ref NOT IN (SELECT value FROM json_each(?))")
             .bind(id.0)
             .bind(json!(kept).to_string())

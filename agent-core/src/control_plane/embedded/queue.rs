@@ -25,10 +25,7 @@ impl Queue for Embedded {
         let listener = self.shared.work.listen()?;
         loop {
             if let Some(dispatch) = self.schedule(worker).await? {
-                return Ok(Delivery {
-                    dispatch,
-                    receipt: (),
-                });
+                return Ok(Delivery { dispatch, receipt: () });
             }
             listener.rung().await?;
         }
@@ -61,12 +58,7 @@ impl Queue for Embedded {
     }
 
     async fn hand_back(&self, delivery: Delivery<()>) -> Result<()> {
-        let Dispatch {
-            execution_id,
-            worker_id,
-            scheduled_attempt_updated_at,
-            ..
-        } = delivery.dispatch;
+        let Dispatch { execution_id, worker_id, scheduled_attempt_updated_at, .. } = delivery.dispatch;
         sqlx::query(
             "UPDATE execution SET status = 'requested', worker = NULL, updated = ? \
              WHERE id = ? AND status = 'scheduled' AND worker = ? AND updated = ?",
@@ -131,22 +123,14 @@ impl Embedded {
             .fetch_one(self.pool())
             .await?;
         let capabilities: Option<Capabilities> = rows::json(&row, "capabilities")?;
-        let offered = capabilities
-            .map(|capabilities| capabilities.runtimes)
-            .unwrap_or_default();
+        let offered = capabilities.map(|capabilities| capabilities.runtimes).unwrap_or_default();
         let known = self.runtime_names().await?;
-        Ok(known
-            .into_iter()
-            .filter(|(_, names)| serves(&offered, names))
-            .map(|(id, _)| id)
-            .collect())
+        Ok(known.into_iter().filter(|(_, names)| serves(&offered, names)).map(|(id, _)| id).collect())
     }
 
     /// Each runtime with the canonical names by which a worker may offer it.
     async fn runtime_names(&self) -> Result<HashMap<RuntimeId, Vec<String>>> {
-        let rows = sqlx::query("SELECT id, name, aliases FROM runtime")
-            .fetch_all(self.pool())
-            .await?;
+        let rows = sqlx::query("SELECT id, name, aliases FROM runtime").fetch_all(self.pool()).await?;
         rows.iter()
             .map(|row| {
                 let mut names: Vec<String> = rows::json(row, "aliases")?.unwrap_or_default();
@@ -202,11 +186,7 @@ impl Embedded {
         for row in &workers {
             if self.is_alive(row.try_get("name")?)? {
                 let capabilities: Option<Capabilities> = rows::json(row, "capabilities")?;
-                offered.extend(
-                    capabilities
-                        .map(|capabilities| capabilities.runtimes)
-                        .unwrap_or_default(),
-                );
+                offered.extend(capabilities.map(|capabilities| capabilities.runtimes).unwrap_or_default());
             }
         }
         Ok(offered)
@@ -218,15 +198,9 @@ impl Embedded {
             .bind(worker.0)
             .fetch_all(self.pool())
             .await?;
-        let asked: Vec<ExecutionId> = rows
-            .iter()
-            .map(|row| Ok(ExecutionId(row.try_get("id")?)))
-            .collect::<Result<_, sqlx::Error>>()?;
-        let mut told = self
-            .shared
-            .told
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let asked: Vec<ExecutionId> =
+            rows.iter().map(|row| Ok(ExecutionId(row.try_get("id")?))).collect::<Result<_, sqlx::Error>>()?;
+        let mut told = self.shared.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         told.retain(|execution| asked.contains(execution));
         Ok(asked.into_iter().find(|execution| told.insert(*execution)))
     }

@@ -29,11 +29,7 @@ impl Registry for Embedded {
         .bind(now())
         .fetch_one(self.pool())
         .await?;
-        let mut own = self
-            .shared
-            .life
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut own = self.shared.life.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *own = Some((registration.name.clone(), life));
         Ok(WorkerId(row.try_get("id")?))
     }
@@ -99,10 +95,8 @@ impl Executions for Embedded {
                 },
             ));
         };
-        let action = sqlx::query(rows::ACTION)
-            .bind(&dispatch.action_ref)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let action =
+            sqlx::query(rows::ACTION).bind(&dispatch.action_ref).fetch_optional(&mut *transaction).await?;
         let runtimes = sqlx::query(rows::RUNTIMES).fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
         let Some(action) = action else {
@@ -115,11 +109,7 @@ impl Executions for Embedded {
         // The row goes over the dispatch, key by key, where it says anything (CONTRACT §2.7).
         let mut parameters = dispatch.config.clone().unwrap_or_default();
         let own: Option<Parameters> = rows::json(&claimed, "config")?;
-        parameters.extend(
-            own.unwrap_or_default()
-                .into_iter()
-                .filter(|(_, value)| !value.is_null()),
-        );
+        parameters.extend(own.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()));
         Ok(ClaimReply::Granted(Ok(Box::new(WorkOrder {
             execution: dispatch.execution_id,
             action: rows::action(&action)?,
@@ -133,10 +123,7 @@ impl Executions for Embedded {
 
     async fn finish(&self, execution: ExecutionId, outcome: &Outcome) -> Result<Finish> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let row = sqlx::query(rows::EXECUTION)
-            .bind(execution.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let row = sqlx::query(rows::EXECUTION).bind(execution.0).fetch_optional(&mut *transaction).await?;
         let previous = row.map(|row| rows::status(&row, "status")).transpose()?;
         let Some(previous @ (ExecutionStatus::Running | ExecutionStatus::Canceling)) = previous else {
             return Ok(Finish::Superseded(previous));
@@ -187,9 +174,7 @@ impl Embedded {
         for row in &held {
             let execution = rows::execution(row)?;
             let outcome = left_behind(execution.status);
-            let after = outcome
-                .as_ref()
-                .map_or(ExecutionStatus::Requested, Outcome::status);
+            let after = outcome.as_ref().map_or(ExecutionStatus::Requested, Outcome::status);
             let keeps_worker = outcome.is_some().then_some(worker.0);
             sqlx::query("UPDATE execution SET status = ?, result = ?, worker = ?, updated = ? WHERE id = ?")
                 .bind(after.as_str())
@@ -199,11 +184,7 @@ impl Embedded {
                 .bind(execution.id.0)
                 .execute(&mut *transaction)
                 .await?;
-            settled.push(Settled {
-                execution: execution.id,
-                before: execution.status,
-                after,
-            });
+            settled.push(Settled { execution: execution.id, before: execution.status, after });
         }
         transaction.commit().await?;
         if !settled.is_empty() {

@@ -53,16 +53,11 @@ pub(super) fn action(row: &SqliteRow) -> Result<Action> {
 }
 
 pub(super) fn env_vars(row: &SqliteRow) -> Result<Vec<(String, String)>> {
-    Ok(json::<BTreeMap<String, String>>(row, "env_vars")?
-        .unwrap_or_default()
-        .into_iter()
-        .collect())
+    Ok(json::<BTreeMap<String, String>>(row, "env_vars")?.unwrap_or_default().into_iter().collect())
 }
 
 pub(super) fn status(row: &SqliteRow, column: &str) -> Result<ExecutionStatus> {
-    row.try_get::<&str, _>(column)?
-        .parse()
-        .map_err(|error| corrupt(column, error))
+    row.try_get::<&str, _>(column)?.parse().map_err(|error| corrupt(column, error))
 }
 
 /// A JSON column; SQL null is `None`.
@@ -70,9 +65,7 @@ pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result
     let Some(text) = row.try_get::<Option<&str>, _>(column)? else {
         return Ok(None);
     };
-    serde_json::from_str(text)
-        .map(Some)
-        .map_err(|error| corrupt(column, error))
+    serde_json::from_str(text).map(Some).map_err(|error| corrupt(column, error))
 }
 
 /// A text column whose values are those of a type with a text form.
@@ -82,9 +75,6 @@ fn label<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
 }
 
 fn corrupt(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(
-        ErrorKind::ControlPlane,
-        format!("the column `{column}` holds something unexpected"),
-    )
-    .because(error)
+    Error::new(ErrorKind::ControlPlane, format!("the column `{column}` holds something unexpected"))
+        .because(error)
 }

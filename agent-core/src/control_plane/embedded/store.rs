@@ -39,10 +39,7 @@ pub(super) async fn open(directory: &Path) -> Result<(SqlitePool, bool)> {
         .map_err(|error| unusable(&path, error))?;
     let fresh = prepare(&pool, &path).await?;
     // Only now: the mode is kept in the file, and a file that was refused must stay as it was.
-    sqlx::query("PRAGMA journal_mode = WAL")
-        .execute(&pool)
-        .await
-        .map_err(|error| unusable(&path, error))?;
+    sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await.map_err(|error| unusable(&path, error))?;
     Ok((pool, fresh))
 }
 
@@ -50,40 +47,25 @@ pub(super) async fn open(directory: &Path) -> Result<(SqlitePool, bool)> {
 async fn prepare(pool: &SqlitePool, path: &Path) -> Result<bool> {
     let refused = |error| unusable(path, error);
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(refused)?;
-    let version: i64 = sqlx::query("PRAGMA user_version")
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(refused)?
-        .get(0);
-    let application: i64 = sqlx::query("PRAGMA application_id")
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(refused)?
-        .get(0);
+    let version: i64 =
+        sqlx::query("PRAGMA user_version").fetch_one(&mut *transaction).await.map_err(refused)?.get(0);
+    let application: i64 =
+        sqlx::query("PRAGMA application_id").fetch_one(&mut *transaction).await.map_err(refused)?.get(0);
     let tables: i64 = sqlx::query("SELECT count(*) FROM sqlite_schema")
         .fetch_one(&mut *transaction)
         .await
         .map_err(refused)?
         .get(0);
     if tables == 0 {
-        sqlx::raw_sql(SCHEMA)
-            .execute(&mut *transaction)
-            .await
-            .map_err(refused)?;
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(refused)?;
         let stamp =
             format!("PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(stamp))
-            .execute(&mut *transaction)
-            .await
-            .map_err(refused)?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(stamp)).execute(&mut *transaction).await.map_err(refused)?;
         transaction.commit().await.map_err(refused)?;
         return Ok(true);
     }
     let problem = if application != APPLICATION_ID {
-        Some((
-            "is a database of another program".to_owned(),
-            "name another directory",
-        ))
+        Some(("is a database of another program".to_owned(), "name another directory"))
     } else if version > SCHEMA_VERSION {
         Some((
             format!("has schema version {version}, and this agent knows {SCHEMA_VERSION}"),
@@ -99,11 +81,10 @@ async fn prepare(pool: &SqlitePool, path: &Path) -> Result<bool> {
     };
     match problem {
         None => Ok(false),
-        Some((problem, hint)) => Err(Error::new(
-            ErrorKind::Invalid,
-            format!("{} {problem}; it was not touched", path.display()),
-        )
-        .hint(hint)),
+        Some((problem, hint)) => {
+            Err(Error::new(ErrorKind::Invalid, format!("{} {problem}; it was not touched", path.display()))
+                .hint(hint))
+        }
     }
 }
 
