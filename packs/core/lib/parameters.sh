@@ -13,40 +13,44 @@
 # a value ends at the first quote that does not begin '\'' and may span lines. Each pair is handed to `parameter`;
 # nothing is ever evaluated, so neither a name nor a value can run as code.
 
+# Without this, zsh does not split words.
+[ -z "${ZSH_VERSION-}" ] || emulate sh
+
 _newline='
 '
 
 # Reads standard input to its end and calls `parameter NAME VALUE` for each parameter.
+#
+# Each line is split at its quotes, which takes time in proportion to its length; cutting pieces off its front would take
+# that squared. name='it'\''s' has the fields [name=] [it] [\] [] [s] [.], where the dot is ours: it keeps the field after
+# the last quote, which some shells would leave out.
 read_parameters() {
-    while IFS= read -r _rest; do
-        case $_rest in
-            *=\'*) ;;
-            *) continue ;;
-        esac
-        _name=${_rest%%=*}
-        _rest=${_rest#*=\'}
-        _value=
-        while :; do
-            case $_rest in
-                *\'*)
-                    _value=$_value${_rest%%\'*}
-                    _rest=${_rest#*\'}
-                    case $_rest in
-                        "\\''"*)
-                            _value=$_value\'
-                            _rest=${_rest#???}
-                            ;;
-                        *) break ;;
-                    esac
-                    ;;
-                *)
-                    _value=$_value$_rest$_newline
-                    IFS= read -r _rest || reject "the value of '$_name' has no closing quote"
-                    ;;
+    _state=name
+    while IFS= read -r _line; do
+        _separators=$IFS
+        IFS=\'
+        set -f
+        for _field in $_line.; do
+            case $_state in
+                name) _name=${_field%=} _value='' _state=value ;;
+                value) _value=$_value$_field _state=quote ;;
+                quote) if [ "$_field" = \\ ]; then _state=escape; else _state=end; fi ;;
+                escape) _value=$_value\' _state=value ;;
             esac
         done
-        parameter "$_name" "$_value"
+        set +f
+        IFS=$_separators
+
+        case $_state in
+            value) _state=name ;; # a line without a quote, such as the one that stands for no parameters at all
+            quote) _value=${_value%.}$_newline _state=value ;;
+            end)
+                parameter "$_name" "$_value"
+                _state=name
+                ;;
+        esac
     done
+    [ "$_state" = name ] || reject "the value of '$_name' has no closing quote"
 }
 
 # Ends the action because a parameter cannot be used: exit code 64 (EX_USAGE), the reason on standard error.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs on bash, dash, busybox, zsh, ksh and mksh, and needs no other program: an image may have none.
+# Runs on bash, dash, busybox, zsh, ksh and mksh. Needs no other program, because an image may have none (mksh alone has
+# no printf of its own).
 set -eu
 . "${0%/*}/../lib/parameters.sh"
 . "${0%/*}/../lib/json.sh"
