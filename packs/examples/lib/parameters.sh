@@ -21,9 +21,9 @@ _newline='
 
 # Reads standard input to its end and calls `parameter NAME VALUE` for each parameter.
 #
-# Each line is split at its quotes, which takes time in proportion to its length; cutting pieces off its front would take
-# that squared. name='it'\''s' has the fields [name=] [it] [\] [] [s] [.], where the dot is ours: it keeps the field after
-# the last quote, which some shells would leave out.
+# Each line is split at its quotes, which takes time in proportion to its length; cutting pieces off its front would
+# take that squared. name='it'\''s' has the fields [name=] [it] [\] [] [s] [.], where the dot is ours: it keeps the
+# field after the last quote, which some shells would leave out.
 read_parameters() {
     _state=name
     while IFS= read -r _line; do
