@@ -59,8 +59,7 @@ pub(crate) fn all(inquiries: &[Inquiry], search_path: &OsStr, deadline: Duration
         at_once: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     // The longest is asked first, or it would run alone at the end. The list is taken from its end.
-    desk.waiting
-        .sort_by_key(|&(inquiry, _)| inquiries[inquiry].questions.first().map_or(0, |q| q.cost));
+    desk.waiting.sort_by_key(|&(inquiry, _)| inquiries[inquiry].questions.first().map_or(0, |q| q.cost));
     while desk.start() {
         desk.wait();
         desk.settle();
@@ -89,11 +88,7 @@ impl Desk<'_> {
     fn start(&mut self) -> bool {
         let now = Instant::now();
         while self.live.len() < MOST_CHILDREN {
-            let computing = self
-                .live
-                .iter()
-                .filter(|(.., child)| now < child.started + PATIENCE)
-                .count();
+            let computing = self.live.iter().filter(|(.., child)| now < child.started + PATIENCE).count();
             if computing >= self.at_once {
                 break;
             }
@@ -122,17 +117,10 @@ impl Desk<'_> {
     /// Sleeps until some child says something, ends, or runs out of time.
     fn wait(&self) {
         let now = Instant::now();
-        let mut until = self
-            .live
-            .iter()
-            .map(|(.., child)| child.started + self.deadline)
-            .min();
+        let mut until = self.live.iter().map(|(.., child)| child.started + self.deadline).min();
         if !self.waiting.is_empty() {
-            let patience = self
-                .live
-                .iter()
-                .map(|(.., child)| child.started + PATIENCE)
-                .filter(|at| *at > now);
+            let patience =
+                self.live.iter().map(|(.., child)| child.started + PATIENCE).filter(|at| *at > now);
             until = until.into_iter().chain(patience).min();
         }
         let mut left = until.unwrap_or(now).saturating_duration_since(now);
@@ -141,11 +129,7 @@ impl Desk<'_> {
         }
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3 * self.live.len());
         for (.., child) in &self.live {
-            fds.extend(
-                child
-                    .descriptors()
-                    .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
-            );
+            fds.extend(child.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         }
         let timeout = Timespec::try_from(left + Duration::from_micros(500)).ok();
         // An interrupted wait is a short wait: the loop comes back.

@@ -3,9 +3,10 @@
 //! Each fact stands alone. `python -m venv` exists in slim images where `ensurepip` does not, and only
 //! the second makes the first useful; a JRE is a `java` of the same version that cannot compile.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::environment::EnvironmentKind;
 use crate::report::Interpreter;
@@ -13,7 +14,8 @@ use crate::tree::Tree;
 use crate::version;
 
 /// What an interpreter brings. A field is absent where it means nothing for that runtime.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Python: the `venv` module.
@@ -55,10 +57,10 @@ pub struct Capabilities {
 }
 
 /// A graphics processor that programs here can see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Who makes it: `nvidia`, `amd`.
-    pub vendor: &'static str,
+    pub vendor: Cow<'static, str>,
     /// The device nodes.
     pub devices: Vec<String>,
     /// The kernel driver's version.
@@ -91,13 +93,8 @@ pub(crate) fn of(tree: &Tree, interpreter: &Interpreter) -> Capabilities {
         "dotnet" => {
             found.sdk = Some(tree.exists(&directory.join("sdk")));
             let names = tree.names(&directory.join("shared/Microsoft.NETCore.App"));
-            found.side_by_side = names
-                .iter()
-                .filter_map(|name| name.to_str().map(str::to_owned))
-                .collect();
-            found
-                .side_by_side
-                .sort_by(|left, right| version::compare(left, right));
+            found.side_by_side = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
+            found.side_by_side.sort_by(|left, right| version::compare(left, right));
         }
         "shell" if interpreter.implementation == "busybox" => {
             found.applets = crate::evidence::applets(tree, real);
@@ -111,40 +108,28 @@ fn python(tree: &Tree, interpreter: &Interpreter, prefix: &Path, found: &mut Cap
     let Some(minor) = minor(interpreter) else { return };
     let library = |base: &Path, lib: &str| base.join(format!("{lib}/python{minor}"));
     let standard = ["lib", "lib64"].map(|lib| library(prefix, lib));
-    let Some(standard) = standard
-        .into_iter()
-        .find(|standard| tree.exists(&standard.join("os.py")))
-    else {
+    let Some(standard) = standard.into_iter().find(|standard| tree.exists(&standard.join("os.py"))) else {
         return;
     };
     let has = |path: PathBuf| Some(tree.exists(&path));
     found.venv = has(standard.join("venv/__init__.py"));
     found.ensurepip = has(standard.join("ensurepip/__init__.py"));
-    let venv = interpreter
-        .environment
-        .as_ref()
-        .filter(|environment| environment.kind == EnvironmentKind::Venv);
+    let venv =
+        interpreter.environment.as_ref().filter(|environment| environment.kind == EnvironmentKind::Venv);
     if let Some(venv) = venv {
         found.pip = has(library(&venv.prefix, "lib").join("site-packages/pip"));
         found.externally_managed = Some(false);
         return;
     }
     // Debian keeps its own packages apart from those that pip installs.
-    let places = [
-        standard.join("site-packages/pip"),
-        prefix.join("lib/python3/dist-packages/pip"),
-    ];
+    let places = [standard.join("site-packages/pip"), prefix.join("lib/python3/dist-packages/pip")];
     found.pip = Some(places.iter().any(|place| tree.exists(place)));
     found.externally_managed = has(standard.join("EXTERNALLY-MANAGED"));
 }
 
 /// `3.11`: from the version, or from a name where there is none.
 fn minor(interpreter: &Interpreter) -> Option<String> {
-    let name = interpreter
-        .real
-        .file_name()?
-        .to_str()?
-        .trim_start_matches(|c: char| !c.is_ascii_digit());
+    let name = interpreter.real.file_name()?.to_str()?.trim_start_matches(|c: char| !c.is_ascii_digit());
     let version = interpreter.version.as_deref().unwrap_or(name);
     let mut numbers = version::numbers(version);
     Some(format!("{}.{}", numbers.next()?, numbers.next()?))
@@ -155,33 +140,17 @@ pub(crate) fn gpus(tree: &Tree) -> Vec<Gpu> {
     let mut found = Vec::new();
     if tree.exists(Path::new("/dev/nvidiactl")) {
         let mut devices = device_names(tree, "/dev", "nvidia");
-        devices.retain(|name| {
-            name["/dev/nvidia".len()..]
-                .bytes()
-                .all(|byte| byte.is_ascii_digit())
-        });
+        devices.retain(|name| name["/dev/nvidia".len()..].bytes().all(|byte| byte.is_ascii_digit()));
         let driver = tree
             .read(Path::new("/proc/driver/nvidia/version"), 512)
-            .and_then(|text| {
-                crate::version::Mark::after("Module  ")
-                    .find(&text)
-                    .map(str::to_owned)
-            });
-        found.push(Gpu {
-            vendor: "nvidia",
-            devices,
-            driver,
-        });
+            .and_then(|text| crate::version::Mark::after("Module  ").find(&text).map(str::to_owned));
+        found.push(Gpu { vendor: "nvidia".into(), devices, driver });
     }
     if tree.exists(Path::new("/dev/kfd")) {
         let driver = tree
             .read(Path::new("/sys/module/amdgpu/version"), 64)
             .and_then(|text| crate::version::read(&text).map(str::to_owned));
-        found.push(Gpu {
-            vendor: "amd",
-            devices: device_names(tree, "/dev/dri", "renderD"),
-            driver,
-        });
+        found.push(Gpu { vendor: "amd".into(), devices: device_names(tree, "/dev/dri", "renderD"), driver });
     }
     found
 }

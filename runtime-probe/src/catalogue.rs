@@ -110,14 +110,7 @@ pub struct Question {
 
 impl Question {
     pub(crate) const fn new(args: &'static [&'static str], marks: &'static [Mark]) -> Self {
-        Self {
-            args,
-            input: "",
-            marks,
-            any_exit: false,
-            through: "",
-            cost: 1,
-        }
+        Self { args, input: "", marks, any_exit: false, through: "", cost: 1 }
     }
 
     pub(crate) const fn cost(self, cost: u16) -> Self {
@@ -125,10 +118,7 @@ impl Question {
     }
 
     pub(crate) const fn any_exit(self) -> Self {
-        Self {
-            any_exit: true,
-            ..self
-        }
+        Self { any_exit: true, ..self }
     }
 
     pub(crate) const fn through(self, through: &'static str) -> Self {
@@ -193,19 +183,11 @@ pub enum Clue {
 
 impl Clue {
     pub(crate) const fn text(mark: Mark) -> Self {
-        Self::Text {
-            mark,
-            library: "",
-            span: Span::Constants,
-        }
+        Self::Text { mark, library: "", span: Span::Constants }
     }
 
     pub(crate) const fn library_text(library: &'static str, mark: Mark) -> Self {
-        Self::Text {
-            mark,
-            library,
-            span: Span::Constants,
-        }
+        Self::Text { mark, library, span: Span::Constants }
     }
 
     pub(crate) const fn file(path: &'static str, mark: Mark) -> Self {

@@ -24,29 +24,20 @@ pub(crate) struct FileSource<'f>(pub(crate) BorrowedFd<'f>);
 
 impl Source for FileSource<'_> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match rustix::io::pread(
-                self.0.as_fd(),
-                &mut buffer[filled..],
-                offset.saturating_add(filled as u64),
-            ) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
+        // A regular file gives less than was asked for only at its end.
+        loop {
+            match rustix::io::pread(self.0.as_fd(), &mut *buffer, offset) {
+                Ok(count) => return count,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(_) => break,
+                Err(_) => return 0,
             }
         }
-        filled
     }
 }
 
 impl Source for &[u8] {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize {
-        let rest = usize::try_from(offset)
-            .ok()
-            .and_then(|offset| self.get(offset..))
-            .unwrap_or_default();
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         count
@@ -86,11 +77,7 @@ impl Layout {
     /// The number in `bytes`, however many there are.
     fn number(self, bytes: &[u8]) -> u64 {
         let fold = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        if self.big {
-            bytes.iter().fold(0, fold)
-        } else {
-            bytes.iter().rev().fold(0, fold)
-        }
+        if self.big { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
     }
 
     /// The number of `size` bytes at `at`.
@@ -133,9 +120,7 @@ impl Elf {
         let (phoff, phentsize, phnum) = if layout.wide { (32, 54, 56) } else { (28, 42, 44) };
         let table = layout.at(head, phoff, layout.word())?;
         let entry = usize::try_from(layout.at(head, phentsize, 2)?).ok()?;
-        let count = usize::try_from(layout.at(head, phnum, 2)?)
-            .ok()?
-            .min(MOST_HEADERS);
+        let count = usize::try_from(layout.at(head, phnum, 2)?).ok()?.min(MOST_HEADERS);
         if entry < if layout.wide { 56 } else { 32 } || entry > 256 {
             return None;
         }
@@ -159,11 +144,7 @@ impl Elf {
         let layout = self.layout;
         let word = layout.word();
         // The flags moved between the 32-bit and the 64-bit format.
-        let (flags, offset, address, size) = if layout.wide {
-            (4, 8, 16, 32)
-        } else {
-            (24, 4, 8, 16)
-        };
+        let (flags, offset, address, size) = if layout.wide { (4, 8, 16, 32) } else { (24, 4, 8, 16) };
         let offset = layout.at(header, offset, word)?;
         let size = layout.at(header, size, word)?;
         match layout.at(header, 0, 4)? {
@@ -175,9 +156,7 @@ impl Elf {
             }),
             PT_DYNAMIC => self.dynamic = Some(offset..offset.checked_add(size)?),
             PT_INTERP => {
-                let length = usize::try_from(size)
-                    .ok()
-                    .filter(|&length| length <= LONGEST_PATH)?;
+                let length = usize::try_from(size).ok().filter(|&length| length <= LONGEST_PATH)?;
                 let mut own = Vec::new();
                 let path = slice(head, source, offset, length, &mut own)?;
                 let path = path.strip_suffix(b"\0").unwrap_or(path);
@@ -209,11 +188,6 @@ impl Elf {
         }
     }
 
-    /// Whether it needs libraries at load time.
-    pub(crate) const fn is_dynamic(&self) -> bool {
-        self.interpreter.is_some()
-    }
-
     /// Where in the file the byte at a virtual address is.
     fn offset_of(&self, address: u64) -> Option<u64> {
         self.loads.iter().find_map(|load| {
@@ -230,23 +204,12 @@ impl Elf {
     pub(crate) fn constants(&self, source: &impl Source) -> Vec<Range<u64>> {
         let range = |load: &Load| load.offset..load.offset.saturating_add(load.size);
         let read_only = |load: &&Load| load.flags & (PF_W | PF_X) == 0;
-        let mut parts: Vec<Range<u64>> = self
-            .loads
-            .iter()
-            .filter(read_only)
-            .filter(|load| load.offset > 0)
-            .map(range)
-            .collect();
+        let mut parts: Vec<Range<u64>> =
+            self.loads.iter().filter(read_only).filter(|load| load.offset > 0).map(range).collect();
         if parts.is_empty() {
             parts.extend(self.rodata(source));
         }
-        parts.extend(
-            self.loads
-                .iter()
-                .filter(read_only)
-                .filter(|load| load.offset == 0)
-                .map(range),
-        );
+        parts.extend(self.loads.iter().filter(read_only).filter(|load| load.offset == 0).map(range));
         if parts.is_empty() {
             parts.extend(self.loads.iter().filter(|load| load.flags & PF_W == 0).map(range));
         }
@@ -273,11 +236,7 @@ impl Elf {
         let filled = source.read_at(&mut headers, table);
         headers.truncate(filled);
         let field = |header: &[u8], wide: usize, narrow: usize| {
-            self.layout.at(
-                header,
-                if self.layout.wide { wide } else { narrow },
-                self.layout.word(),
-            )
+            self.layout.at(header, if self.layout.wide { wide } else { narrow }, self.layout.word())
         };
         let names = headers.chunks_exact(entry).nth(usize::from(names))?;
         let names = field(names, 24, 16)?;
@@ -294,12 +253,7 @@ impl Elf {
 fn section_table(layout: Layout, head: &[u8]) -> Option<(u64, u16, u16, u16)> {
     let (shoff, rest) = if layout.wide { (40, 58) } else { (32, 46) };
     let half = |at| layout.at(head, at, 2).and_then(|value| u16::try_from(value).ok());
-    Some((
-        layout.at(head, shoff, layout.word())?,
-        half(rest)?,
-        half(rest + 2)?,
-        half(rest + 4)?,
-    ))
+    Some((layout.at(head, shoff, layout.word())?, half(rest)?, half(rest + 2)?, half(rest + 4)?))
 }
 
 /// `length` bytes at `offset`: from the page that was already read, or else from the file.

@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tree::Tree;
 
 /// An environment that an interpreter belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// What kind it is.
     pub kind: EnvironmentKind,
@@ -22,7 +22,7 @@ pub struct Environment {
 }
 
 /// The kinds of environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvironmentKind {
     /// A Python virtual environment (PEP 405).
@@ -72,11 +72,7 @@ pub(crate) fn of(tree: &Tree, path: &Path, real: &Path, runtime: &str) -> Option
     }
     let prefix = real.parent()?.parent()?;
     if is_managed(text) {
-        return Some(Environment {
-            kind: EnvironmentKind::Managed,
-            prefix: prefix.to_owned(),
-            home: None,
-        });
+        return Some(Environment { kind: EnvironmentKind::Managed, prefix: prefix.to_owned(), home: None });
     }
     // A system prefix is no conda prefix; asking costs a system call for each interpreter.
     let is_system = matches!(prefix.to_str(), Some("/usr" | "/" | "" | "/usr/local"));
@@ -103,11 +99,7 @@ fn is_managed(real: &str) -> bool {
 
 fn stored(kind: EnvironmentKind, store: &str, rest: &str) -> Environment {
     let item = rest.split('/').next().unwrap_or(rest);
-    Environment {
-        kind,
-        prefix: PathBuf::from(format!("{store}{item}")),
-        home: None,
-    }
+    Environment { kind, prefix: PathBuf::from(format!("{store}{item}")), home: None }
 }
 
 /// The venv is told by the link's own directory: behind the link there is only the base interpreter.
@@ -122,9 +114,5 @@ fn venv(tree: &Tree, path: &Path) -> Option<Environment> {
         let (key, value) = std::str::from_utf8(line).ok()?.split_once('=')?;
         (key.trim() == "home").then(|| PathBuf::from(value.trim()))
     });
-    Some(Environment {
-        kind: EnvironmentKind::Venv,
-        prefix: prefix.to_owned(),
-        home,
-    })
+    Some(Environment { kind: EnvironmentKind::Venv, prefix: prefix.to_owned(), home })
 }

@@ -25,6 +25,7 @@ use crate::search::Slot;
 use crate::tree::Tree;
 use crate::version::Mark;
 use library::Library;
+pub(crate) use scan::Buffer;
 
 /// A version and how it is known.
 #[derive(Debug, Clone)]
@@ -36,22 +37,14 @@ pub(crate) struct Finding {
 }
 
 /// The version of a file that was found as `slot`, and what it really is.
-pub(crate) fn read(tree: &Tree, program: &Program, slot: Slot) -> Option<Finding> {
-    let mut case = Case {
-        tree,
-        program,
-        library: None,
-    };
+pub(crate) fn read(tree: &Tree, program: &Program, slot: Slot, buffer: &mut Buffer) -> Option<Finding> {
+    let mut case = Case { tree, program, library: None, buffer };
     if program.is_script() && !slot.program().scripted {
         return None;
     }
     let own = slot.program().clues.iter().find_map(|clue| case.read(clue));
     if let Some((version, evidence)) = own {
-        return Some(Finding {
-            version,
-            evidence,
-            program: slot.program,
-        });
+        return Some(Finding { version, evidence, program: slot.program });
     }
     case.disguised(slot)
 }
@@ -62,6 +55,7 @@ struct Case<'c> {
     program: &'c Program,
     /// The library that was asked for last, and whether the program needs it.
     library: Option<(&'static str, Option<Library>)>,
+    buffer: &'c mut Buffer,
 }
 
 type Version = (String, Evidence);
@@ -70,32 +64,26 @@ impl Case<'_> {
     fn read(&mut self, clue: &Clue) -> Option<Version> {
         let real = &self.program.real;
         match *clue {
-            Clue::Symbol { name, form, library } => self.in_object(library, |elf, source, path| {
+            Clue::Symbol { name, form, library } => self.in_object(library, |elf, source, path, _| {
                 let version = symbol(elf, source, name, form)?;
                 Some((version, Evidence::read(EvidenceKind::Symbol, path, name)))
             }),
-            Clue::Text { mark, library, span } => self.in_object(library, |elf, source, path| {
-                let (_, version) = scan::first(elf, source, span, &[mark])?;
+            Clue::Text { mark, library, span } => self.in_object(library, |elf, source, path, buffer| {
+                let (_, version) = scan::first(elf, source, buffer, span, &[mark])?;
                 Some((version, Evidence::read(EvidenceKind::Text, path, mark.text())))
             }),
             Clue::File { path, mark } => files::line(self.tree, real, path, &mark),
             Clue::Entries { path, mark } => files::greatest_entry(self.tree, real, path, &mark),
             Clue::RealPath(mark) => {
                 let version = mark.find(real.as_os_str().as_encoded_bytes())?;
-                Some((
-                    version.to_owned(),
-                    Evidence::read(EvidenceKind::Name, real, mark.text()),
-                ))
+                Some((version.to_owned(), Evidence::read(EvidenceKind::Name, real, mark.text())))
             }
             Clue::Script(mark) => {
                 let Kind::Script { text, .. } = &self.program.kind else {
                     return None;
                 };
                 let version = mark.find(text)?;
-                Some((
-                    version.to_owned(),
-                    Evidence::read(EvidenceKind::Text, real, mark.text()),
-                ))
+                Some((version.to_owned(), Evidence::read(EvidenceKind::Text, real, mark.text())))
             }
             Clue::Own(reader) => self.own(reader),
         }
@@ -104,15 +92,15 @@ impl Case<'_> {
     fn own(&mut self, reader: Reader) -> Option<Version> {
         let real = &self.program.real;
         match reader {
-            Reader::PythonText => self.in_object("libpython", |elf, source, path| {
-                let (version, what) = python::text(elf, source, path, real)?;
+            Reader::PythonText => self.in_object("libpython", |elf, source, path, buffer| {
+                let (version, what) = python::text(elf, source, buffer, path, real)?;
                 Some((version, Evidence::read(EvidenceKind::Text, path, what)))
             }),
             Reader::PythonFiles => python::files(self.tree, real),
             Reader::RHome => files::r_home(self.tree, real),
             Reader::ErlangRelease => erlang::release(self.tree, self.program),
-            Reader::GoBuildInfo => self.in_object("", |elf, source, path| {
-                let version = scan::go_build_info(elf, source)?;
+            Reader::GoBuildInfo => self.in_object("", |elf, source, path, buffer| {
+                let version = scan::go_build_info(elf, source, buffer)?;
                 Some((version, Evidence::read(EvidenceKind::Text, path, "Go buildinf")))
             }),
         }
@@ -122,7 +110,7 @@ impl Case<'_> {
     fn in_object<T>(
         &mut self,
         library: &'static str,
-        look: impl FnOnce(&Elf, &FileSource<'_>, &Path) -> Option<T>,
+        look: impl FnOnce(&Elf, &FileSource<'_>, &Path, &mut Buffer) -> Option<T>,
     ) -> Option<T> {
         let Kind::Elf(elf) = &self.program.kind else {
             return None;
@@ -134,10 +122,10 @@ impl Case<'_> {
                 self.library = Some((library, found));
             }
             if let Some((_, Some(found))) = &self.library {
-                return look(&found.elf, &FileSource(found.fd.as_fd()), &found.path);
+                return look(&found.elf, &FileSource(found.fd.as_fd()), &found.path, self.buffer);
             }
         }
-        look(elf, &source, &self.program.real)
+        look(elf, &source, &self.program.real, self.buffer)
     }
 
     /// A program under another's name: a copy of bash called `dash`, a busybox called `awk`. One pass over
@@ -148,11 +136,7 @@ impl Case<'_> {
         };
         let programs: &[Entry] = catalogue::all()[slot.runtime].programs;
         let own_text = |clue: &Clue| match clue {
-            Clue::Text {
-                mark,
-                library: "",
-                span: Span::Constants,
-            } => Some(*mark),
+            Clue::Text { mark, library: "", span: Span::Constants } => Some(*mark),
             _ => None,
         };
         let (owners, marks): (Vec<usize>, Vec<Mark>) = programs
@@ -160,18 +144,14 @@ impl Case<'_> {
             .enumerate()
             .filter(|(index, _)| *index != slot.program)
             .flat_map(|(index, program)| {
-                program
-                    .clues
-                    .iter()
-                    .filter_map(own_text)
-                    .map(move |mark| (index, mark))
+                program.clues.iter().filter_map(own_text).map(move |mark| (index, mark))
             })
             .unzip();
         if marks.is_empty() {
             return None;
         }
         let source = FileSource(self.program.fd.as_fd());
-        let (index, version) = scan::first(elf, &source, Span::Constants, &marks)?;
+        let (index, version) = scan::first(elf, &source, self.buffer, Span::Constants, &marks)?;
         Some(Finding {
             version,
             evidence: Evidence::read(EvidenceKind::Text, &self.program.real, marks[index].text()),

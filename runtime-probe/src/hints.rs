@@ -71,10 +71,7 @@ pub(crate) fn load(tree: &Tree, options: &Options) -> Result<Hints, Error> {
         Some(path) => match std::fs::read(path) {
             Ok(text) => (path.clone(), text),
             Err(source) => {
-                return Err(Error::HintsFile {
-                    path: path.clone(),
-                    source,
-                });
+                return Err(Error::HintsFile { path: path.clone(), source });
             }
         },
         None => match tree.read(Path::new(USUAL_FILE), LIMIT) {
@@ -91,16 +88,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Hints, (u64, String)> {
         return Err((1, "this is too long for a hints file".into()));
     }
     let text = std::str::from_utf8(text).map_err(|error| {
-        let line = text[..error.valid_up_to()]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count();
+        let line = text[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
         (line as u64 + 1, "this is not UTF-8 text".to_owned())
     })?;
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Hints::default());
     }
     let file: File = serde_saphyr::from_str(text).map_err(|error| {
@@ -121,39 +112,25 @@ fn absolute(path: Spanned<PathBuf>) -> Result<PathBuf, (u64, String)> {
     if path.value.is_absolute() {
         return Ok(path.value);
     }
-    Err((
-        path.referenced.line(),
-        format!("the path \"{}\" is not absolute", path.value.display()),
-    ))
+    Err((path.referenced.line(), format!("the path \"{}\" is not absolute", path.value.display())))
 }
 
 fn hint(entry: Entry) -> Result<Hint, (u64, String)> {
     let name = entry.name.value.trim().to_lowercase();
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == ',') {
-        return Err((
-            entry.name.referenced.line(),
-            format!("\"{name}\" is not a runtime's name"),
-        ));
+        return Err((entry.name.referenced.line(), format!("\"{name}\" is not a runtime's name")));
     }
     let version = match entry.version {
         Some(version) if crate::version::read(version.value.as_bytes()) == Some(version.value.as_str()) => {
             Some(version.value)
         }
         Some(version) => {
-            return Err((
-                version.referenced.line(),
-                format!("\"{}\" is not a version", version.value),
-            ));
+            return Err((version.referenced.line(), format!("\"{}\" is not a version", version.value)));
         }
         None => None,
     };
     let name = crate::catalogue::canonical(&name).map_or(name, str::to_owned);
-    Ok(Hint {
-        name,
-        path: absolute(entry.path)?,
-        version,
-        args: entry.args,
-    })
+    Ok(Hint { name, path: absolute(entry.path)?, version, args: entry.args })
 }
 
 #[cfg(test)]
@@ -168,29 +145,17 @@ mod tests {
         .unwrap();
         assert_eq!(hints.search, [PathBuf::from("/opt/tools/bin")]);
         assert_eq!(hints.interpreters[0].name, "python");
-        assert_eq!(
-            hints.interpreters[0].version.as_deref(),
-            Some("3.10"),
-            "and not the number 3.1"
-        );
+        assert_eq!(hints.interpreters[0].version.as_deref(), Some("3.10"), "and not the number 3.1");
     }
 
     #[test]
     fn a_mistake_is_named_with_its_line() {
         for (text, line, part) in [
             ("search: [/a]\nserch: [/b]\n", 2, "serch"),
-            (
-                "runtimes:\n  - name: python\n    path: bin/python\n",
-                3,
-                "not absolute",
-            ),
-            (
-                "runtimes:\n  - name: python\n    path: /p\n    version: latest\n",
-                4,
-                "not a version",
-            ),
+            ("runtimes:\n  - name: python\n    path: bin/python\n", 3, "not absolute"),
+            ("runtimes:\n  - name: python\n    path: /p\n    version: latest\n", 4, "not a version"),
             ("runtimes:\n  - name: python\n", 2, "path"),
-            ("search: [/a\n", 2, ""),
+            ("search: [/a\n", 1, "bracket"),
             ("ignore: 7\n", 1, ""),
         ] {
             let (found, message) = parse(text.as_bytes()).unwrap_err();

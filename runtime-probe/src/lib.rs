@@ -25,6 +25,7 @@ mod ask;
 mod cache;
 mod capabilities;
 pub mod catalogue;
+mod compare;
 mod elf;
 mod environment;
 mod error;
@@ -43,6 +44,7 @@ mod tree;
 pub mod version;
 
 pub use capabilities::{Capabilities, Gpu};
+pub use compare::{Compared, Comparison, Verdict, compare};
 pub use environment::{Environment, EnvironmentKind};
 pub use error::Error;
 pub use options::{Ask, Mode, Options};

@@ -169,12 +169,8 @@ impl Options {
         mut self,
         variables: impl IntoIterator<Item = (impl Into<String>, impl Into<OsString>)>,
     ) -> Self {
-        self.variables = Some(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        );
+        self.variables =
+            Some(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
         self
     }
 
@@ -198,16 +194,9 @@ impl Options {
     /// The directories to search, as they are written.
     pub(crate) fn search_path(&self) -> OsString {
         let own = || {
-            if self.root.is_some() {
-                None
-            } else {
-                std::env::var_os("PATH")
-            }
+            if self.root.is_some() { None } else { std::env::var_os("PATH") }
         };
-        self.path
-            .clone()
-            .or_else(own)
-            .unwrap_or_else(|| OsStr::new(USUAL_PATH).to_owned())
+        self.path.clone().or_else(own).unwrap_or_else(|| OsStr::new(USUAL_PATH).to_owned())
     }
 }
 

@@ -56,15 +56,11 @@ pub(crate) fn failure(tree: &Tree, path: &Path, error: Errno) -> Reason {
     match error {
         Errno::NOENT | Errno::NOTDIR => match tree.read_link(path) {
             Some(target) => Reason::Dangling { target },
-            None => Reason::Unreadable {
-                error: describe(error),
-            },
+            None => Reason::Unreadable { error: describe(error) },
         },
         Errno::LOOP => Reason::Loop,
         Errno::NXIO | Errno::ISDIR => Reason::NotAFile,
-        _ => Reason::Unreadable {
-            error: describe(error),
-        },
+        _ => Reason::Unreadable { error: describe(error) },
     }
 }
 
@@ -83,13 +79,7 @@ impl Program {
         }
         let real = tree.real(fd.as_fd(), path);
         let identity = Identity::new(&stat, &real);
-        Ok(Self {
-            fd,
-            identity,
-            real,
-            kind: Kind::Other,
-            mode: stat.st_mode,
-        })
+        Ok(Self { fd, identity, real, kind: Kind::Other, mode: stat.st_mode })
     }
 
     /// Reads the first page, and judges by it. `Ok` is how likely it is to run.
@@ -100,20 +90,15 @@ impl Program {
         self.kind = if let Some(elf) = Elf::parse(head, &FileSource(self.fd.as_fd())) {
             Kind::Elf(elf)
         } else if let Some(interpreter) = shebang(head) {
-            Kind::Script {
-                interpreter,
-                text: head.to_vec(),
-            }
+            Kind::Script { interpreter, text: head.to_vec() }
         } else {
             Kind::Other
         };
         self.may_execute(tree)?;
         match &self.kind {
             Kind::Elf(elf) => runnable(tree, elf),
-            Kind::Script { interpreter, .. } if !tree.exists(interpreter) => {
-                Err(Reason::MissingInterpreter {
-                    interpreter: interpreter.clone(),
-                })
+            Kind::Script { interpreter, .. } if !tree.provides(interpreter) => {
+                Err(Reason::MissingInterpreter { interpreter: interpreter.clone() })
             }
             Kind::Script { .. } => Ok(Runnable::Likely),
             Kind::Other => Err(Reason::Malformed),
@@ -136,11 +121,7 @@ impl Program {
         };
         let noexec = rustix::fs::fstatvfs(&self.fd)
             .is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
-        Err(if noexec {
-            Reason::NoExecMount
-        } else {
-            Reason::NotExecutable
-        })
+        Err(if noexec { Reason::NoExecMount } else { Reason::NotExecutable })
     }
 
     /// Whether it is a text that another program interprets.
@@ -175,16 +156,8 @@ impl Program {
 
 impl Identity {
     fn new(stat: &Stat, real: &Path) -> Self {
-        let place = if stat.st_nlink > 1 {
-            real.parent().map(Path::to_owned)
-        } else {
-            None
-        };
-        Self {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            place,
-        }
+        let place = if stat.st_nlink > 1 { real.parent().map(Path::to_owned) } else { None };
+        Self { device: stat.st_dev, inode: stat.st_ino, place }
     }
 }
 
@@ -192,21 +165,16 @@ impl Identity {
 fn shebang(head: &[u8]) -> Option<PathBuf> {
     let line = head.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let line = line.trim_ascii_start();
-    let end = line
-        .iter()
-        .position(|byte| byte.is_ascii_whitespace())
-        .unwrap_or(line.len());
+    let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
     (end > 0).then(|| PathBuf::from(OsStr::from_bytes(&line[..end])))
 }
 
 /// Whether a program would start: its processor, its loader.
 fn runnable(tree: &Tree, elf: &Elf) -> Result<Runnable, Reason> {
     if let Some(loader) = &elf.interpreter
-        && !tree.exists(loader)
+        && !tree.provides(loader)
     {
-        return Err(Reason::MissingLoader {
-            loader: loader.clone(),
-        });
+        return Err(Reason::MissingLoader { loader: loader.clone() });
     }
     let machine = std::env::consts::ARCH;
     let same = match (elf.arch(), machine) {
@@ -223,8 +191,5 @@ fn runnable(tree: &Tree, elf: &Elf) -> Result<Runnable, Reason> {
     if tree.is_foreign() || emulator.exists() {
         return Ok(Runnable::Unknown);
     }
-    Err(Reason::WrongArchitecture {
-        program: elf.arch().to_owned(),
-        machine: machine.to_owned(),
-    })
+    Err(Reason::WrongArchitecture { program: elf.arch().to_owned(), machine: machine.to_owned() })
 }

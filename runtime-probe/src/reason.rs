@@ -1,10 +1,10 @@
 //! Why something that looks like an interpreter cannot be used.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Why an entry was rejected. [`fmt::Display`] is a sentence for a person; [`Reason::code`] is stable.
 ///
@@ -17,7 +17,8 @@ use serde::{Serialize, Serializer};
 ///     "its loader /lib/ld-musl-x86_64.so.1 does not exist here: it is built for musl",
 /// );
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reason {
     /// A symbolic link whose target does not exist.
@@ -26,12 +27,14 @@ pub enum Reason {
         target: PathBuf,
     },
     /// Symbolic links that lead in a circle.
+    #[serde(rename = "link-loop")]
     Loop,
     /// Not a regular file behind the link.
     NotAFile,
     /// Nobody may execute it, or we may not.
     NotExecutable,
     /// It is on a file system that is mounted `noexec`.
+    #[serde(rename = "noexec-mount")]
     NoExecMount,
     /// Built for another processor.
     WrongArchitecture {
@@ -60,9 +63,9 @@ pub enum Reason {
     /// A version manager's shim that leads nowhere.
     Shim {
         /// The version manager.
-        manager: &'static str,
+        manager: Cow<'static, str>,
         /// What it would say.
-        detail: String,
+        cause: String,
     },
     /// It was asked and did not start.
     DoesNotStart {
@@ -72,7 +75,7 @@ pub enum Reason {
     /// It was asked and ended without a word that we understand.
     Failed {
         /// How it ended, and what it said.
-        detail: String,
+        cause: String,
     },
 }
 
@@ -116,28 +119,14 @@ impl fmt::Display for Reason {
                 }
             }
             Self::MissingInterpreter { interpreter } => {
-                write!(
-                    f,
-                    "it is a script for {}, which does not exist here",
-                    interpreter.display()
-                )
+                write!(f, "it is a script for {}, which does not exist here", interpreter.display())
             }
             Self::Malformed => f.write_str("it is neither a program nor a script"),
             Self::Unreadable { error } => write!(f, "it cannot be read: {error}"),
-            Self::Shim { manager, detail } => write!(f, "it is a shim of {manager}, {detail}"),
+            Self::Shim { manager, cause } => write!(f, "it is a shim of {manager}, {cause}"),
             Self::DoesNotStart { error } => write!(f, "it does not start: {error}"),
-            Self::Failed { detail } => write!(f, "it does not work: {detail}"),
+            Self::Failed { cause } => write!(f, "it does not work: {cause}"),
         }
-    }
-}
-
-impl Serialize for Reason {
-    /// Two fields of the rejected entry: the code, and the sentence.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("reason", self.code())?;
-        map.serialize_entry("detail", &self.to_string())?;
-        map.end()
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The JSON is stable: fields are added, never renamed or removed. `docs/runtime-probe.md` lists them.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::capabilities::{Capabilities, Gpu};
 use crate::environment::Environment;
@@ -14,7 +15,7 @@ use crate::reason::Reason;
 /// Everything one probe found.
 ///
 /// Runtimes come in the catalogue's order, and of each runtime the preferred interpreter first.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// How versions were found out.
     pub mode: Mode,
@@ -57,14 +58,12 @@ impl Report {
     /// All interpreters of a runtime, by name or alias, the preferred one first.
     pub fn all<'r>(&'r self, runtime: &'r str) -> impl Iterator<Item = &'r Interpreter> {
         let name = crate::catalogue::canonical(runtime).unwrap_or(runtime);
-        self.runtimes
-            .iter()
-            .filter(move |interpreter| interpreter.name == name)
+        self.runtimes.iter().filter(move |interpreter| interpreter.name == name)
     }
 }
 
 /// A program that can run a runtime's files.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Interpreter {
     /// The canonical runtime: `python`, `shell`, `node`.
     pub name: String,
@@ -90,9 +89,9 @@ pub struct Interpreter {
     /// Whether a directory of `PATH` leads to it.
     pub on_path: bool,
     /// The version manager, if its shim led here.
-    pub via: Option<&'static str>,
+    pub via: Option<Cow<'static, str>>,
     /// The architecture it is built for, as `uname -m` names it; `None` for a script.
-    pub arch: Option<&'static str>,
+    pub arch: Option<Cow<'static, str>>,
     /// The C library it needs.
     pub libc: Option<Libc>,
     /// Whether it would start here, as far as one can see without trying.
@@ -104,38 +103,30 @@ pub struct Interpreter {
 }
 
 /// How a version became known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The kind of evidence.
     pub kind: EvidenceKind,
     /// The file it was read from.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file: Option<PathBuf>,
     /// The symbol, the text or the question.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub what: Option<String>,
 }
 
 impl Evidence {
     pub(crate) const fn none() -> Self {
-        Self {
-            kind: EvidenceKind::None,
-            file: None,
-            what: None,
-        }
+        Self { kind: EvidenceKind::None, file: None, what: None }
     }
 
     pub(crate) fn read(kind: EvidenceKind, file: &Path, what: impl Into<String>) -> Self {
-        Self {
-            kind,
-            file: Some(file.to_owned()),
-            what: Some(what.into()),
-        }
+        Self { kind, file: Some(file.to_owned()), what: Some(what.into()) }
     }
 }
 
 /// The kinds of evidence, from best to none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EvidenceKind {
     /// A data symbol that the program or its library exports.
@@ -180,7 +171,7 @@ impl EvidenceKind {
 }
 
 /// How sure we are of a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// No version is known.
@@ -206,7 +197,7 @@ impl Confidence {
 }
 
 /// The C library a program needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Libc {
     /// The GNU C library.
@@ -232,7 +223,7 @@ impl Libc {
 }
 
 /// Whether a program would start here. Without starting it nobody can promise more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runnable {
     /// It did start, or nothing speaks against it.
@@ -255,7 +246,7 @@ impl Runnable {
 }
 
 /// Something that looks like an interpreter and cannot be used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Rejected {
     /// The runtime it looks like.
     pub name: String,
@@ -264,4 +255,20 @@ pub struct Rejected {
     /// Why it cannot be used.
     #[serde(flatten)]
     pub reason: Reason,
+}
+
+impl Serialize for Rejected {
+    /// The reason's code and its particulars, and the sentence for people as `detail`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'r> {
+            name: &'r str,
+            path: &'r Path,
+            #[serde(flatten)]
+            reason: &'r Reason,
+            detail: String,
+        }
+        let Self { name, path, reason } = self;
+        Shown { name, path, reason, detail: reason.to_string() }.serialize(serializer)
+    }
 }

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use rustix::fs::{FileType, RawDir};
 
-use crate::catalogue::{self, Program, Runtime};
+use crate::catalogue::{self, Program, Runtime, Versioned};
 use crate::options::Options;
 use crate::tree::Tree;
 
@@ -73,11 +73,7 @@ pub(crate) struct Found {
 
 /// Searches `PATH` and, unless told otherwise, the places beside it.
 pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[PathBuf]) -> Found {
-    let mut found = Found {
-        places: Vec::new(),
-        entries: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut found = Found { places: Vec::new(), entries: Vec::new(), warnings: Vec::new() };
     let path = options.search_path();
     for directory in path.as_bytes().split(|&byte| byte == b':') {
         let directory = Path::new(OsStr::from_bytes(directory));
@@ -95,8 +91,12 @@ pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[P
         found.visit(tree, wanted, directory, false);
     }
     if options.off_path {
-        for directory in places::beside_path(tree, options, wanted) {
-            found.visit(tree, wanted, &directory, false);
+        for beside in places::beside_path(tree, options, wanted) {
+            let first = found.entries.len();
+            found.visit(tree, wanted, &beside.path, false);
+            if beside.is_version {
+                found.keep_best_names(first);
+            }
         }
     }
     found
@@ -112,13 +112,7 @@ impl Found {
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let place = self.places.len();
-        self.places.push(Place {
-            path: path.to_owned(),
-            fd,
-            on_path,
-            identity,
-            size,
-        });
+        self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size });
         let index = &*INDEX;
         match wanted {
             Some(wanted) if looking_up_is_cheaper(&self.places[place], index.count(wanted)) => {
@@ -138,42 +132,32 @@ impl Found {
             if !index.starts(name.to_bytes()) {
                 continue;
             }
-            if !matches!(
-                entry.file_type(),
-                FileType::RegularFile | FileType::Symlink | FileType::Unknown
-            ) {
+            if !matches!(entry.file_type(), FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
                 continue;
             }
             if let Some(slot) = index.slots(name.to_bytes()) {
-                if wanted
-                    .as_ref()
-                    .is_none_or(|wanted| wanted.contains(&slot.runtime))
-                {
-                    self.entries.push(Entry {
-                        place,
-                        name: name.to_owned(),
-                        slot,
-                    });
+                if wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime)) {
+                    self.entries.push(Entry { place, name: name.to_owned(), slot });
                 }
             }
         }
     }
 
+    /// Of the entries from `first` on, keeps the best name of each program.
+    fn keep_best_names(&mut self, first: usize) {
+        let mut new = self.entries.split_off(first);
+        new.sort_by_key(|entry| (entry.slot.runtime, entry.slot.rank));
+        new.dedup_by_key(|entry| (entry.slot.runtime, entry.slot.program));
+        self.entries.append(&mut new);
+    }
+
     fn look_up(&mut self, tree: &Tree, wanted: &[usize], place: usize) {
         let index = &*INDEX;
         let Place { path, fd, .. } = &self.places[place];
-        for (name, slot) in index
-            .known
-            .iter()
-            .filter(|(_, slot)| wanted.contains(&slot.runtime))
-        {
+        for (name, slot) in index.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)) {
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
             if tree.exists_in(fd.as_fd(), name, full) {
-                self.entries.push(Entry {
-                    place,
-                    name: name.clone(),
-                    slot: *slot,
-                });
+                self.entries.push(Entry { place, name: name.clone(), slot: *slot });
             }
         }
     }
@@ -190,8 +174,8 @@ fn looking_up_is_cheaper(place: &Place, names: usize) -> bool {
 struct Index {
     /// By first byte: the exact names.
     exact: [Vec<(&'static [u8], Slot)>; 256],
-    /// The families of versioned names.
-    families: Vec<(crate::catalogue::Versioned, Slot)>,
+    /// By first byte: the families of versioned names.
+    families: [Vec<(Versioned, Slot)>; 256],
     /// The first bytes that any name has.
     first: [bool; 256],
     /// Every name that can be looked up.
@@ -204,7 +188,7 @@ impl Index {
     fn new() -> Self {
         let mut index = Self {
             exact: [const { Vec::new() }; 256],
-            families: Vec::new(),
+            families: [const { Vec::new() }; 256],
             first: [false; 256],
             known: Vec::new(),
         };
@@ -217,11 +201,7 @@ impl Index {
     }
 
     fn add(&mut self, runtime: usize, program: usize, entry: &'static Program) {
-        let slot = |rank| Slot {
-            runtime,
-            program,
-            rank: program * NAMES_PER_PROGRAM + rank,
-        };
+        let slot = |rank| Slot { runtime, program, rank: program * NAMES_PER_PROGRAM + rank };
         let c_string = |name: String| CString::new(name).expect("the table has no NUL");
         for (rank, name) in entry.names.iter().enumerate() {
             let first = usize::from(name.as_bytes()[0]);
@@ -230,11 +210,11 @@ impl Index {
             self.known.push((c_string((*name).to_owned()), slot(rank)));
         }
         for family in entry.versioned {
-            self.first[usize::from(family.prefix.as_bytes()[0])] = true;
-            self.families.push((*family, slot(VERSIONED)));
+            let first = usize::from(family.prefix.as_bytes()[0]);
+            self.first[first] = true;
+            self.families[first].push((*family, slot(VERSIONED)));
             for version in family.known {
-                self.known
-                    .push((c_string(format!("{}{version}", family.prefix)), slot(VERSIONED)));
+                self.known.push((c_string(format!("{}{version}", family.prefix)), slot(VERSIONED)));
             }
         }
     }
@@ -246,23 +226,14 @@ impl Index {
     /// What `name` means; exact names first.
     fn slots(&self, name: &[u8]) -> Option<Slot> {
         let first = usize::from(*name.first()?);
-        let exact = self.exact[first]
-            .iter()
-            .find(|(exact, _)| *exact == name)
-            .map(|(_, slot)| *slot);
+        let exact = self.exact[first].iter().find(|(exact, _)| *exact == name).map(|(_, slot)| *slot);
         exact.or_else(|| {
-            self.families
-                .iter()
-                .find(|(family, _)| family.matches(name))
-                .map(|(_, slot)| *slot)
+            self.families[first].iter().find(|(family, _)| family.matches(name)).map(|(_, slot)| *slot)
         })
     }
 
     fn count(&self, wanted: &[usize]) -> usize {
-        self.known
-            .iter()
-            .filter(|(_, slot)| wanted.contains(&slot.runtime))
-            .count()
+        self.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)).count()
     }
 }
 
@@ -273,14 +244,9 @@ pub(crate) fn slot_of(name: &OsStr) -> Option<Slot> {
 
 /// The implementation of `runtime` that a file of this name is, if the name tells.
 pub(crate) fn program_named(runtime: usize, name: &OsStr) -> Option<usize> {
-    let named = INDEX
-        .slots(name.as_bytes())
-        .filter(|slot| slot.runtime == runtime)
-        .map(|slot| slot.program);
+    let named = INDEX.slots(name.as_bytes()).filter(|slot| slot.runtime == runtime).map(|slot| slot.program);
     named.or_else(|| {
         let programs = catalogue::all()[runtime].programs;
-        programs
-            .iter()
-            .position(|program| name.as_bytes().starts_with(program.implementation.as_bytes()))
+        programs.iter().position(|program| name.as_bytes().starts_with(program.implementation.as_bytes()))
     })
 }

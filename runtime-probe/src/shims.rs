@@ -7,6 +7,7 @@
 //! an agent's scripts run anywhere. Where the manager chooses nothing it passes on to the next directory
 //! of `PATH`, and so does the search.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::tree::Tree;
 use crate::version;
 
 /// What a shim turned out to be.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shim {
     /// It would run this program.
     Leads(&'static str, PathBuf),
@@ -35,13 +36,7 @@ struct Manager {
 }
 
 const FAMILY: &[Manager] = &[
-    Manager::new(
-        "pyenv",
-        "PYENV_ROOT",
-        "PYENV_VERSION",
-        ".python-version",
-        "python-",
-    ),
+    Manager::new("pyenv", "PYENV_ROOT", "PYENV_VERSION", ".python-version", "python-"),
     Manager::new("rbenv", "RBENV_ROOT", "RBENV_VERSION", ".ruby-version", "ruby-"),
     Manager::new("nodenv", "NODENV_ROOT", "NODENV_VERSION", ".node-version", "v"),
     Manager::new("goenv", "GOENV_ROOT", "GOENV_VERSION", ".go-version", "go"),
@@ -60,13 +55,7 @@ impl Manager {
         file: &'static str,
         prefix: &'static str,
     ) -> Self {
-        Self {
-            name,
-            root,
-            version,
-            file,
-            prefix,
-        }
+        Self { name, root, version, file, prefix }
     }
 }
 
@@ -74,45 +63,56 @@ impl Manager {
 struct Trail<'t> {
     tree: &'t Tree,
     options: &'t Options,
+    selections: &'t Selections,
     /// The shim.
     path: &'t Path,
     /// The program it stands for.
     name: &'t OsStr,
 }
 
-/// Follows `program`, found as `path`, if it is a shim; `runtime` is whose program it stands for.
-pub(crate) fn follow(
-    tree: &Tree,
-    options: &Options,
-    program: &Program,
-    path: &Path,
-    runtime: &str,
-) -> Option<Shim> {
-    let name = path.file_name()?;
-    let trail = Trail {
-        tree,
-        options,
-        path,
-        name,
-    };
-    if let Kind::Script { text, .. } = &program.kind {
-        let text = String::from_utf8_lossy(text);
-        if let Some(manager) = FAMILY.iter().find(|manager| is_family(&text, manager)) {
-            return Some(trail.family(manager, &text));
+/// What version files select, read once for each probe: a manager has a shim for every program.
+#[derive(Debug, Default)]
+pub(crate) struct Selections(RefCell<Vec<(PathBuf, Option<String>)>>);
+
+impl Selections {
+    /// Follows `program`, found as `path`, if it is a shim; `runtime` is whose program it stands for.
+    pub(crate) fn follow(
+        &self,
+        tree: &Tree,
+        options: &Options,
+        program: &Program,
+        path: &Path,
+        runtime: &str,
+    ) -> Option<Shim> {
+        let name = path.file_name()?;
+        let trail = Trail { tree, options, selections: self, path, name };
+        if let Kind::Script { text, .. } = &program.kind {
+            let text = std::str::from_utf8(text).ok()?;
+            if let Some(manager) = FAMILY.iter().find(|manager| is_family(text, manager)) {
+                return Some(trail.family(manager, text));
+            }
+            return text.contains("asdf exec").then(|| trail.asdf(text));
         }
-        return text.contains("asdf exec").then(|| trail.asdf(&text));
-    }
-    // These are one program under many names.
-    match program.real.file_name()?.to_str()? {
-        "mise" | "rtx" if name != "mise" && name != "rtx" => Some(trail.mise(runtime)),
-        "volta-shim" => Some(trail.volta(runtime)),
-        _ => None,
+        // These are one program under many names.
+        match program.real.file_name()?.to_str()? {
+            "mise" | "rtx" if name != "mise" && name != "rtx" => Some(trail.mise(runtime)),
+            "volta-shim" => Some(trail.volta(runtime)),
+            _ => None,
+        }
     }
 }
 
 fn is_family(script: &str, manager: &Manager) -> bool {
-    script.contains(&format!("/{}\" exec \"$program\"", manager.name))
-        || script.contains(&format!("/{} exec ", manager.name))
+    // `exec "/root/.pyenv/libexec/pyenv" exec "$program" "$@"`
+    let mut rest = script;
+    while let Some(at) = rest.find(manager.name) {
+        let before = rest[..at].ends_with('/');
+        rest = &rest[at + manager.name.len()..];
+        if before && rest.trim_start_matches('"').starts_with(" exec ") {
+            return true;
+        }
+    }
+    false
 }
 
 impl Trail<'_> {
@@ -140,10 +140,7 @@ impl Trail<'_> {
                 return Shim::Leads(manager.name, program);
             }
         }
-        nowhere(format!(
-            "which selects {selected}, and there is no {} in it",
-            self.name.to_string_lossy()
-        ))
+        nowhere(format!("which selects {selected}, and there is no {} in it", self.name.to_string_lossy()))
     }
 
     /// The directory of a version: by its exact name, or the greatest that it is a prefix of.
@@ -170,13 +167,8 @@ impl Trail<'_> {
 
     /// asdf's shims list the plugins and versions they stand for in comments.
     fn asdf(&self, script: &str) -> Shim {
-        let plugins = script
-            .lines()
-            .filter_map(|line| line.strip_prefix("# asdf-plugin: "));
-        let plugin = plugins
-            .filter_map(|line| line.split_whitespace().next())
-            .next()
-            .unwrap_or_default();
+        let plugins = script.lines().filter_map(|line| line.strip_prefix("# asdf-plugin: "));
+        let plugin = plugins.filter_map(|line| line.split_whitespace().next()).next().unwrap_or_default();
         let variable = format!("ASDF_{}_VERSION", plugin.to_uppercase().replace('-', "_"));
         let selected = self.option(&variable).or_else(|| self.tool_versions(plugin));
         self.tool("asdf", plugin, selected)
@@ -185,10 +177,8 @@ impl Trail<'_> {
     /// mise keeps its tools under the runtime's name.
     fn mise(&self, tool: &str) -> Shim {
         let variable = format!("MISE_{}_VERSION", tool.to_uppercase());
-        let selected = self
-            .option(&variable)
-            .or_else(|| self.mise_config(tool))
-            .or_else(|| self.tool_versions(tool));
+        let selected =
+            self.option(&variable).or_else(|| self.mise_config(tool)).or_else(|| self.tool_versions(tool));
         self.tool("mise", tool, selected)
     }
 
@@ -198,23 +188,12 @@ impl Trail<'_> {
         let Some(root) = self.path.parent().and_then(Path::parent) else {
             return nowhere("and its root cannot be told".into());
         };
-        let platform = self
-            .tree
-            .read(&root.join("tools/user/platform.json"), 4096)
-            .unwrap_or_default();
+        let platform = self.tree.read(&root.join("tools/user/platform.json"), 4096).unwrap_or_default();
         let platform: serde_json::Value = serde_json::from_slice(&platform).unwrap_or_default();
-        let Some(version) = platform[tool]["runtime"]
-            .as_str()
-            .filter(|version| is_one_name(version))
-        else {
+        let Some(version) = platform[tool]["runtime"].as_str().filter(|version| is_one_name(version)) else {
             return nowhere("which has no default version".into());
         };
-        let program = root
-            .join("tools/image")
-            .join(tool)
-            .join(version)
-            .join("bin")
-            .join(self.name);
+        let program = root.join("tools/image").join(tool).join(version).join("bin").join(self.name);
         if self.tree.exists(&program) {
             Shim::Leads("volta", program)
         } else {
@@ -227,21 +206,14 @@ impl Trail<'_> {
         let Some(selected) = selected.filter(|selected| selected != "system") else {
             return Shim::Nowhere(manager, "which has no version selected".into());
         };
-        let installs = self
-            .path
-            .parent()
-            .and_then(Path::parent)
-            .map(|root| root.join("installs").join(tool));
+        let installs = self.path.parent().and_then(Path::parent).map(|root| root.join("installs").join(tool));
         let program = installs
             .and_then(|installs| self.installed(&installs, &selected, ""))
             .map(|directory| directory.join("bin").join(self.name))
             .filter(|program| self.tree.exists(program));
         match program {
             Some(program) => Shim::Leads(manager, program),
-            None => Shim::Nowhere(
-                manager,
-                format!("which selects {selected}, and that is not installed"),
-            ),
+            None => Shim::Nowhere(manager, format!("which selects {selected}, and that is not installed")),
         }
     }
 
@@ -253,29 +225,20 @@ impl Trail<'_> {
     /// The first version that `/.tool-versions` or the home's selects for a tool.
     fn tool_versions(&self, tool: &str) -> Option<String> {
         let home = self.options.variable("HOME").map(PathBuf::from);
-        [Some(PathBuf::from("/")), home]
-            .into_iter()
-            .flatten()
-            .find_map(|directory| {
-                let text = self.tree.read(&directory.join(".tool-versions"), 4096)?;
-                String::from_utf8_lossy(&text).lines().find_map(|line| {
-                    let mut words = line.split_whitespace();
-                    (words.next() == Some(tool)).then(|| words.next().map(str::to_owned))?
-                })
+        [Some(PathBuf::from("/")), home].into_iter().flatten().find_map(|directory| {
+            let text = self.tree.read(&directory.join(".tool-versions"), 4096)?;
+            String::from_utf8_lossy(&text).lines().find_map(|line| {
+                let mut words = line.split_whitespace();
+                (words.next() == Some(tool)).then(|| words.next().map(str::to_owned))?
             })
+        })
     }
 
     /// The version that mise's global configuration selects: `node = "22"` under `[tools]`.
     fn mise_config(&self, tool: &str) -> Option<String> {
-        let home = self
-            .options
-            .variable("HOME")
-            .map(|home| PathBuf::from(home).join(".config/mise/config.toml"));
-        let files = [
-            Some(PathBuf::from("/mise.toml")),
-            home,
-            Some(PathBuf::from("/etc/mise/config.toml")),
-        ];
+        let home =
+            self.options.variable("HOME").map(|home| PathBuf::from(home).join(".config/mise/config.toml"));
+        let files = [Some(PathBuf::from("/mise.toml")), home, Some(PathBuf::from("/etc/mise/config.toml"))];
         files.into_iter().flatten().find_map(|file| {
             let text = self.tree.read(&file, 16 * 1024)?;
             let text = String::from_utf8_lossy(&text).into_owned();
@@ -290,13 +253,17 @@ impl Trail<'_> {
 
     /// The versions in a version file, as one list; comments are no versions.
     fn words(&self, file: &Path) -> Option<String> {
-        let text = self.tree.read(file, 4096)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let lines = text
-            .lines()
-            .map(|line| line.split('#').next().unwrap_or_default());
+        let mut known = self.selections.0.borrow_mut();
+        if let Some((_, words)) = known.iter().find(|(path, _)| path == file) {
+            return words.clone();
+        }
+        let text = self.tree.read(file, 4096).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
         let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
-        (!words.is_empty()).then(|| words.join(":"))
+        let words = (!words.is_empty()).then(|| words.join(":"));
+        known.push((file.to_owned(), words.clone()));
+        words
     }
 }
 
@@ -306,9 +273,7 @@ fn root_of(script: &str, manager: &Manager) -> Option<PathBuf> {
     let root = match exported {
         Some(rest) => Path::new(rest.split('"').next()?),
         None => {
-            let call = script
-                .split("exec \"")
-                .find(|call| call.contains(&format!("/{}\"", manager.name)))?;
+            let call = script.split("exec \"").find(|call| call.contains(&format!("/{}\"", manager.name)))?;
             Path::new(call.split('"').next()?).parent()?.parent()?
         }
     };

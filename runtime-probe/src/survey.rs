@@ -12,14 +12,14 @@ use rustix::io::Errno;
 use crate::ask::{Answer, Inquiry};
 use crate::catalogue;
 use crate::environment;
-use crate::evidence::{self, Finding};
+use crate::evidence::{self, Buffer, Finding};
 use crate::hints::{Hint, Hints};
 use crate::options::{Mode, Options};
 use crate::program::{self, Identity, Program};
 use crate::reason::Reason;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejected, Runnable};
 use crate::search::{self, Found, Slot};
-use crate::shims::{self, Shim};
+use crate::shims::{Selections, Shim};
 use crate::tree::Tree;
 use rows::Row;
 
@@ -32,7 +32,6 @@ struct Facts {
     real: PathBuf,
     arch: Option<&'static str>,
     libc: Option<Libc>,
-    is_script: bool,
     runnable: Runnable,
     version: Option<String>,
     evidence: Evidence,
@@ -68,14 +67,16 @@ pub(crate) struct Survey<'t> {
     options: &'t Options,
     hints: &'t Hints,
     judged: Vec<Judged>,
+    /// What scans read into.
+    buffer: Buffer,
+    /// What version managers selected, so that each is asked once.
+    selections: Selections,
     rows: Vec<Row>,
     /// Interpreters of runtimes that only the hints know.
     custom: Vec<Interpreter>,
     pub(crate) rejected: Vec<Rejected>,
     pub(crate) warnings: Vec<String>,
     pub(crate) spawned: u32,
-    /// Whether an answer came from something whose files are not all known.
-    pub(crate) is_opaque: bool,
 }
 
 impl<'t> Survey<'t> {
@@ -85,12 +86,13 @@ impl<'t> Survey<'t> {
             options,
             hints,
             judged: Vec::new(),
+            buffer: Buffer::default(),
+            selections: Selections::default(),
             rows: Vec::new(),
             custom: Vec::new(),
             rejected: Vec::new(),
             warnings: Vec::new(),
             spawned: 0,
-            is_opaque: false,
         }
     }
 
@@ -123,13 +125,11 @@ impl<'t> Survey<'t> {
             return;
         };
         let name = hint.path.file_name().unwrap_or_default();
-        let slot = search::slot_of(name)
-            .filter(|slot| slot.runtime == runtime)
-            .unwrap_or(Slot {
-                runtime,
-                program: 0,
-                rank: 0,
-            });
+        let slot = search::slot_of(name).filter(|slot| slot.runtime == runtime).unwrap_or(Slot {
+            runtime,
+            program: 0,
+            rank: 0,
+        });
         let door = Door {
             path: hint.path.clone(),
             slot: Slot { rank: 0, ..slot },
@@ -150,21 +150,14 @@ impl<'t> Survey<'t> {
             Ok(Outcome::Interpreter(facts)) => self.add(facts, door),
             Ok(Outcome::Shim(Shim::Leads(manager, path))) if door.via.is_none() => {
                 let opened = self.tree.open(&path);
-                self.enter(
-                    opened,
-                    Door {
-                        path,
-                        via: Some(manager),
-                        ..door
-                    },
-                );
+                self.enter(opened, Door { path, via: Some(manager), ..door });
             }
             Ok(Outcome::Shim(Shim::Leads(manager, _))) => {
-                let detail = "that leads to another shim".to_owned();
-                self.reject(door, Reason::Shim { manager, detail });
+                let cause = "that leads to another shim".to_owned();
+                self.reject(door, Reason::Shim { manager: manager.into(), cause });
             }
-            Ok(Outcome::Shim(Shim::Nowhere(manager, detail))) => {
-                self.reject(door, Reason::Shim { manager, detail });
+            Ok(Outcome::Shim(Shim::Nowhere(manager, cause))) => {
+                self.reject(door, Reason::Shim { manager: manager.into(), cause });
             }
             Err(reason) => self.reject(door, reason),
         }
@@ -172,11 +165,7 @@ impl<'t> Survey<'t> {
 
     fn reject(&mut self, door: Door, reason: Reason) {
         let name = door.slot.runtime().name.to_owned();
-        self.rejected.push(Rejected {
-            name,
-            path: door.path,
-            reason,
-        });
+        self.rejected.push(Rejected { name, path: door.path, reason });
     }
 
     fn facts(&mut self, fd: OwnedFd, door: &Door) -> Result<Outcome, Reason> {
@@ -192,34 +181,27 @@ impl<'t> Survey<'t> {
         let runnable = program.judge(self.tree);
         // Shims of different names may be one file, so what one leads to is nothing to remember.
         let name = door.slot.runtime().name;
-        if let Some(shim) = shims::follow(self.tree, self.options, &program, &door.path, name) {
+        if let Some(shim) = self.selections.follow(self.tree, self.options, &program, &door.path, name) {
             return Ok(Outcome::Shim(shim));
         }
-        let verdict = runnable.map(|runnable| self.examine(&program, runnable, door));
+        let verdict = match runnable {
+            Ok(runnable) => Ok(self.examine(&program, runnable, door)),
+            Err(reason) => Err(reason),
+        };
         self.judged.push((program.identity, runtime, verdict.clone()));
         verdict.map(Outcome::Interpreter)
     }
 
-    fn examine(&self, program: &Program, runnable: Runnable, door: &Door) -> Facts {
+    fn examine(&mut self, program: &Program, runnable: Runnable, door: &Door) -> Facts {
         let slot = door.slot;
-        let behind = program
-            .real
-            .file_name()
-            .and_then(|name| search::program_named(slot.runtime, name));
-        let slot = Slot {
-            program: behind.unwrap_or(slot.program),
-            ..slot
-        };
+        let behind = program.real.file_name().and_then(|name| search::program_named(slot.runtime, name));
+        let slot = Slot { program: behind.unwrap_or(slot.program), ..slot };
         let finding = match self.options.mode {
-            Mode::Fast => evidence::read(self.tree, program, slot),
+            Mode::Fast => evidence::read(self.tree, program, slot, &mut self.buffer),
             Mode::Full => None,
         };
         let (version, evidence, implementation) = match finding {
-            Some(Finding {
-                version,
-                evidence,
-                program,
-            }) => (Some(version), evidence, program),
+            Some(Finding { version, evidence, program }) => (Some(version), evidence, program),
             None => (None, Evidence::none(), slot.program),
         };
         Facts {
@@ -229,7 +211,6 @@ impl<'t> Survey<'t> {
             real: program.real.clone(),
             arch: program.arch(),
             libc: program.libc(),
-            is_script: program.is_script(),
             runnable,
             version,
             evidence,
@@ -263,12 +244,8 @@ impl<'t> Survey<'t> {
                 "" => row.door.path.clone(),
                 sibling => row.door.path.with_file_name(sibling),
             };
-            self.is_opaque |= row.facts.is_script;
             asked.push(index);
-            inquiries.push(Inquiry {
-                path,
-                questions: program.questions,
-            });
+            inquiries.push(Inquiry { path, questions: program.questions });
         }
         let search_path = self.options.search_path();
         let (answers, spawned) = crate::ask::all(&inquiries, &search_path, self.options.deadline);
@@ -301,10 +278,9 @@ impl<'t> Survey<'t> {
                 None
             }
             Answer::DoesNotStart(error) => Some(Reason::DoesNotStart { error }),
-            Answer::Failed(detail) => Some(Reason::Failed { detail }),
+            Answer::Failed(cause) => Some(Reason::Failed { cause }),
             Answer::Unclear(detail) => {
-                self.warnings
-                    .push(format!("{}: {detail}", row.door.path.display()));
+                self.warnings.push(format!("{}: {detail}", row.door.path.display()));
                 row.facts.runnable = Runnable::Unknown;
                 None
             }
@@ -327,21 +303,15 @@ impl<'t> Survey<'t> {
 
     /// An interpreter of a runtime that the catalogue does not know.
     fn visit_custom(&mut self, opened: Result<OwnedFd, Errno>, hint: &Hint) {
-        let looked = opened
-            .map_err(|error| program::failure(self.tree, &hint.path, error))
-            .and_then(|fd| {
-                let mut program = Program::new(self.tree, fd, &hint.path)?;
-                let runnable = program.judge(self.tree)?;
-                Ok((program, runnable))
-            });
+        let looked = opened.map_err(|error| program::failure(self.tree, &hint.path, error)).and_then(|fd| {
+            let mut program = Program::new(self.tree, fd, &hint.path)?;
+            let runnable = program.judge(self.tree)?;
+            Ok((program, runnable))
+        });
         match looked {
             Ok((program, runnable)) => self.custom.push(rows::custom(hint, &program, runnable)),
             Err(reason) => {
-                self.rejected.push(Rejected {
-                    name: hint.name.clone(),
-                    path: hint.path.clone(),
-                    reason,
-                });
+                self.rejected.push(Rejected { name: hint.name.clone(), path: hint.path.clone(), reason });
             }
         }
     }
@@ -349,8 +319,5 @@ impl<'t> Survey<'t> {
 
 /// A file's name as text.
 fn name_of(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

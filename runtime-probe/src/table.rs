@@ -24,23 +24,13 @@ impl fmt::Display for Table<'_> {
                 interpreter.name.clone(),
                 interpreter.version.clone().unwrap_or_else(|| "-".into()),
                 interpreter.path.display().to_string(),
-                format!(
-                    "{} ({})",
-                    interpreter.evidence.kind.as_str(),
-                    interpreter.confidence.as_str()
-                ),
+                format!("{} ({})", interpreter.evidence.kind.as_str(), interpreter.confidence.as_str()),
                 notes(interpreter),
             ]);
         }
         lines(f, &rows)?;
         for rejected in &report.rejected {
-            writeln!(
-                f,
-                "not usable: {} ({}): {}",
-                rejected.path.display(),
-                rejected.name,
-                rejected.reason
-            )?;
+            writeln!(f, "not usable: {} ({}): {}", rejected.path.display(), rejected.name, rejected.reason)?;
         }
         for warning in &report.warnings {
             writeln!(f, "warning: {warning}")?;
@@ -61,13 +51,8 @@ impl fmt::Display for Table<'_> {
 fn notes(interpreter: &crate::Interpreter) -> String {
     let mut notes = vec![interpreter.implementation.clone()];
     notes.extend(interpreter.libc.map(|libc| libc.as_str().to_owned()));
-    notes.extend(
-        interpreter
-            .environment
-            .as_ref()
-            .map(|environment| environment.kind.as_str().to_owned()),
-    );
-    notes.extend(interpreter.via.map(|via| format!("via {via}")));
+    notes.extend(interpreter.environment.as_ref().map(|environment| environment.kind.as_str().to_owned()));
+    notes.extend(interpreter.via.as_ref().map(|via| format!("via {via}")));
     if !interpreter.on_path {
         notes.push("not on PATH".to_owned());
     }

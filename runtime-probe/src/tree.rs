@@ -28,6 +28,8 @@ const LINKS: usize = 40;
 pub(crate) struct Tree {
     root: Option<PathBuf>,
     watches: Option<RefCell<Vec<Watch>>>,
+    /// Loaders and script interpreters: few files that many programs need.
+    needed: RefCell<Vec<(PathBuf, bool)>>,
 }
 
 impl Tree {
@@ -41,10 +43,7 @@ impl Tree {
             }
             _ => None,
         };
-        Ok(Self {
-            root,
-            watches: remember.then(RefCell::default),
-        })
+        Ok(Self { root, watches: remember.then(RefCell::default), needed: RefCell::default() })
     }
 
     /// Whether this is another root than the one we run in.
@@ -65,9 +64,7 @@ impl Tree {
 
     /// Opens what `path` leads to.
     pub(crate) fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let opened = self
-            .on_host(path)
-            .and_then(|host| rustix::fs::open(host.as_ref(), FILE, Mode::empty()));
+        let opened = self.on_host(path).and_then(|host| rustix::fs::open(host.as_ref(), FILE, Mode::empty()));
         if self.watches.is_some() {
             let stat = opened.as_ref().ok().and_then(|fd| rustix::fs::fstat(fd).ok());
             self.note(path, stat.as_ref());
@@ -77,9 +74,8 @@ impl Tree {
 
     /// Opens the directory that `path` leads to.
     pub(crate) fn open_directory(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let opened = self
-            .on_host(path)
-            .and_then(|host| rustix::fs::open(host.as_ref(), DIRECTORY, Mode::empty()));
+        let opened =
+            self.on_host(path).and_then(|host| rustix::fs::open(host.as_ref(), DIRECTORY, Mode::empty()));
         if self.watches.is_some() {
             let stat = opened.as_ref().ok().and_then(|fd| rustix::fs::fstat(fd).ok());
             self.note(path, stat.as_ref());
@@ -100,19 +96,32 @@ impl Tree {
         rustix::fs::openat(directory, name, FILE, Mode::empty())
     }
 
+    /// What is at `path`, behind all links.
+    pub(crate) fn stat(&self, path: &Path) -> Option<Stat> {
+        self.on_host(path).and_then(|host| rustix::fs::stat(host.as_ref())).ok()
+    }
+
     /// Whether there is something at `path`, behind all links.
     pub(crate) fn exists(&self, path: &Path) -> bool {
         if self.watches.is_some() {
-            let stat = self
-                .on_host(path)
-                .and_then(|host| rustix::fs::stat(host.as_ref()))
-                .ok();
+            let stat = self.on_host(path).and_then(|host| rustix::fs::stat(host.as_ref())).ok();
             self.note(path, stat.as_ref());
             return stat.is_some();
         }
         self.on_host(path)
             .and_then(|host| rustix::fs::access(host.as_ref(), rustix::fs::Access::EXISTS))
             .is_ok()
+    }
+
+    /// [`Tree::exists`] for a file that many programs need: looked for once.
+    pub(crate) fn provides(&self, path: &Path) -> bool {
+        let mut needed = self.needed.borrow_mut();
+        if let Some((_, exists)) = needed.iter().find(|(known, _)| known == path) {
+            return *exists;
+        }
+        let exists = self.exists(path);
+        needed.push((path.to_owned(), exists));
+        exists
     }
 
     /// Whether `name` is in an open directory, link or not; `path` is the two together.
@@ -126,21 +135,17 @@ impl Tree {
             let path = path();
             return self.exists(&path) || self.read_link(&path).is_some();
         }
-        rustix::fs::accessat(
-            directory,
-            name,
-            rustix::fs::Access::EXISTS,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .is_ok()
+        rustix::fs::accessat(directory, name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// The start of a text file, at most `limit` bytes of it.
     pub(crate) fn read(&self, path: &Path, limit: usize) -> Option<Vec<u8>> {
         let file = self.open(path).ok()?;
-        let mut text = vec![0; limit];
+        let size = rustix::fs::fstat(&file).ok().and_then(|stat| usize::try_from(stat.st_size).ok())?;
+        // The files of /proc and /sys have no size, but are small.
+        let mut text = vec![0; if size == 0 { limit.min(4096) } else { size.min(limit) }];
         let mut filled = 0;
-        while filled < limit {
+        while filled < text.len() {
             match rustix::io::read(&file, &mut text[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,

@@ -43,22 +43,12 @@ enum Side {
 impl Mark {
     /// The version comes right after `text`.
     pub const fn after(text: &'static str) -> Self {
-        Self {
-            text,
-            then: "",
-            parts: 2,
-            side: Side::After,
-            unless_after: None,
-            greatest: false,
-        }
+        Self { text, then: "", parts: 2, side: Side::After, unless_after: None, greatest: false }
     }
 
     /// The version ends right before `text`. Nothing but a non-version byte may precede it.
     pub const fn before(text: &'static str) -> Self {
-        Self {
-            side: Side::Before,
-            ..Self::after(text)
-        }
+        Self { side: Side::Before, ..Self::after(text) }
     }
 
     /// The version is the first thing there is.
@@ -68,10 +58,7 @@ impl Mark {
 
     /// `text` is the first thing there is, and the version comes right after it.
     pub const fn starts_with(text: &'static str) -> Self {
-        Self {
-            side: Side::Start,
-            ..Self::after(text)
-        }
+        Self { side: Side::Start, ..Self::after(text) }
     }
 
     /// The text that the version stands next to.
@@ -94,19 +81,13 @@ impl Mark {
     /// An occurrence right after `byte` does not count.
     #[must_use]
     pub const fn unless_after(self, byte: u8) -> Self {
-        Self {
-            unless_after: Some(byte),
-            ..self
-        }
+        Self { unless_after: Some(byte), ..self }
     }
 
     /// Take the greatest of several versions, not the first.
     #[must_use]
     pub const fn greatest(self) -> Self {
-        Self {
-            greatest: true,
-            ..self
-        }
+        Self { greatest: true, ..self }
     }
 
     /// How many bytes an occurrence can span: how far two chunks of a scan must overlap.
@@ -167,9 +148,8 @@ impl Mark {
 pub(crate) const LONGEST: usize = 40;
 
 /// What may follow the numbers and still belong to the version: a release that is not one yet.
-const STAGES: &[&str] = &[
-    "alpha", "beta", "rc", "preview", "pre", "dev", "nightly", "canary", "rolling", "ea", "a", "b", "c",
-];
+const STAGES: &[&str] =
+    &["alpha", "beta", "rc", "preview", "pre", "dev", "nightly", "canary", "rolling", "ea", "a", "b", "c"];
 
 const fn is_version_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
@@ -204,11 +184,7 @@ pub fn read(text: &[u8]) -> Option<&str> {
 }
 
 fn digits(text: &[u8], start: usize) -> Option<usize> {
-    let count = text
-        .get(start..)?
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let count = text.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (count > 0).then_some(start + count)
 }
 
@@ -219,15 +195,9 @@ fn stage(text: &[u8], start: usize) -> usize {
         Some(byte) if byte.is_ascii_alphabetic() => start,
         _ => return start,
     };
-    let letters = text[word..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphabetic())
-        .count();
+    let letters = text[word..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let name = &text[word..word + letters];
-    if !STAGES
-        .iter()
-        .any(|stage| stage.as_bytes().eq_ignore_ascii_case(name))
-    {
+    if !STAGES.iter().any(|stage| stage.as_bytes().eq_ignore_ascii_case(name)) {
         return start;
     }
     let mut end = word + letters;
@@ -243,9 +213,7 @@ fn stage(text: &[u8], start: usize) -> usize {
 
 /// The numbers of a version, without its stage.
 pub fn numbers(version: &str) -> impl Iterator<Item = u64> {
-    let end = version
-        .find(|c: char| !matches!(c, '0'..='9' | '.' | '_'))
-        .unwrap_or(version.len());
+    let end = version.find(|c: char| !matches!(c, '0'..='9' | '.' | '_')).unwrap_or(version.len());
     version[..end]
         .split(['.', '_'])
         .filter(|part| !part.is_empty())
@@ -300,15 +268,9 @@ mod tests {
     #[test]
     fn marks_reject_decoys() {
         let deno = Mark::after("Deno/").parts(3).unless_after(b'-');
-        assert_eq!(
-            deno.find(b"OTel-OTLP-Exporter-Deno/0.80.0 Deno/2.9.6Deno/2.9.6+ab"),
-            Some("2.9.6")
-        );
+        assert_eq!(deno.find(b"OTel-OTLP-Exporter-Deno/0.80.0 Deno/2.9.6Deno/2.9.6+ab"), Some("2.9.6"));
         let node = Mark::after("/node-v").parts(3).then(".tar");
-        assert_eq!(
-            node.find(b"/node-v0.x-archive /node-v20.19.2.tar.gz"),
-            Some("20.19.2")
-        );
+        assert_eq!(node.find(b"/node-v0.x-archive /node-v20.19.2.tar.gz"), Some("20.19.2"));
         let zsh = Mark::before("\0zsh %s (%s-%s-%s)");
         assert_eq!(zsh.find(b"x86_64\0deb\x005.9\0zsh %s (%s-%s-%s)\n"), Some("5.9"));
         assert_eq!(zsh.find(b"no5.9\0zsh %s (%s-%s-%s)\n"), None);

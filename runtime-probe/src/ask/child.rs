@@ -47,28 +47,16 @@ impl Child {
     /// Starts `path` with a question: in its own process group, so that all of it can be ended.
     pub(super) fn spawn(path: &Path, question: &Question, search_path: &OsStr) -> io::Result<Self> {
         let mut command = Command::new(path);
-        command
-            .args(question.args)
-            .env_clear()
-            .envs(ENVIRONMENT.iter().copied());
+        command.args(question.args).env_clear().envs(ENVIRONMENT.iter().copied());
         command.env("PATH", search_path);
         command.current_dir("/").process_group(0);
-        command
-            .stdin(input(question.input)?)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(input(question.input)?).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn()?;
         let ended = Pid::from_raw(i32::try_from(process.id()).unwrap_or(0))
             .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         let out = Stream::new(process.stdout.take().map(OwnedFd::from))?;
         let err = Stream::new(process.stderr.take().map(OwnedFd::from))?;
-        Ok(Self {
-            started: Instant::now(),
-            process,
-            ended,
-            out,
-            err,
-        })
+        Ok(Self { started: Instant::now(), process, ended, out, err })
     }
 
     /// Whether the kernel tells when it ends.
@@ -78,10 +66,7 @@ impl Child {
 
     /// What to wait for.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [&self.out.pipe, &self.err.pipe, &self.ended]
-            .into_iter()
-            .flatten()
-            .map(AsFd::as_fd)
+        [&self.out.pipe, &self.err.pipe, &self.ended].into_iter().flatten().map(AsFd::as_fd)
     }
 
     /// Reads what there is. `Some` settles the question, and the whole process group with it.
@@ -90,9 +75,7 @@ impl Child {
         let exited = self.exited();
         self.out.read();
         self.err.read();
-        let version = question
-            .answer(&self.out.text)
-            .or_else(|| question.answer(&self.err.text));
+        let version = question.answer(&self.out.text).or_else(|| question.answer(&self.err.text));
         let version = version.map(str::to_owned);
         // A version may arrive in pieces, and a failing program's words may not count: its end decides.
         if !exited && !expired && !self.is_flooding() {
@@ -135,13 +118,7 @@ impl Child {
         // A killed process is gone in microseconds, unless the kernel itself holds it: do not wait for that.
         if let Some(ended) = &self.ended {
             let mut fds = [PollFd::new(ended, PollFlags::IN)];
-            let _ = rustix::event::poll(
-                &mut fds,
-                Some(&Timespec {
-                    tv_sec: 0,
-                    tv_nsec: 200_000_000,
-                }),
-            );
+            let _ = rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 200_000_000 }));
             return self.process.try_wait().ok().flatten();
         }
         self.process.wait().ok()
@@ -150,10 +127,8 @@ impl Child {
     fn last_words(&self, status: Option<ExitStatus>) -> String {
         let how = status.map_or_else(|| "it ended".to_owned(), |status| status.to_string());
         let said = [&self.err.text, &self.out.text].into_iter().find_map(|text| {
-            let line = text
-                .split(|&byte| byte == b'\n')
-                .map(<[u8]>::trim_ascii)
-                .find(|line| !line.is_empty())?;
+            let line =
+                text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty())?;
             Some(String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned())
         });
         match said {
@@ -168,10 +143,7 @@ impl Stream {
         if let Some(pipe) = &pipe {
             rustix::io::ioctl_fionbio(pipe, true)?;
         }
-        Ok(Self {
-            pipe,
-            text: Vec::new(),
-        })
+        Ok(Self { pipe, text: Vec::new() })
     }
 
     fn read(&mut self) {

@@ -3,9 +3,8 @@
 use super::{Clue, Form, Program, Question, Reader, Runtime, Span, Versioned};
 use crate::version::Mark;
 
-const PYTHONS: &[&str] = &[
-    "2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.16",
-];
+const PYTHONS: &[&str] =
+    &["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.16"];
 const PYPYS: &[&str] = &["2.7", "3.9", "3.10", "3.11"];
 const RUBIES: &[&str] = &["2.7", "3.0", "3.1", "3.2", "3.3", "3.4", "4.0"];
 const PHPS: &[&str] = &["7.4", "8.0", "8.1", "8.2", "8.3", "8.4", "8.5"];
@@ -20,11 +19,7 @@ pub(super) const PYTHON: Runtime = Runtime {
             versioned: &[Versioned::new("python", PYTHONS)],
             questions: &[Question::new(&["--version"], &[Mark::after("Python ")])],
             clues: &[
-                Clue::Symbol {
-                    name: "Py_Version",
-                    form: Form::PythonHex,
-                    library: "libpython",
-                },
+                Clue::Symbol { name: "Py_Version", form: Form::PythonHex, library: "libpython" },
                 Clue::Own(Reader::PythonText),
                 Clue::Own(Reader::PythonFiles),
             ],
@@ -52,10 +47,7 @@ pub(super) const NODE: Runtime = Runtime {
             // The address of its own headers: early among the constants of every build, where
             // `node.js/v` may be ten megabytes deep.
             Clue::library_text("libnode", Mark::after("/node-v").parts(3).then(".tar")),
-            Clue::file(
-                "{prefix}/include/node/node_version.h",
-                Mark::after("Node.js v").parts(3),
-            ),
+            Clue::file("{prefix}/include/node/node_version.h", Mark::after("Node.js v").parts(3)),
             Clue::Text {
                 mark: Mark::after("node.js/v").parts(3),
                 library: "libnode",
@@ -90,11 +82,7 @@ pub(super) const BUN: Runtime = Runtime {
     extension: ".ts",
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::start().parts(3)]).cost(2)],
-        clues: &[Clue::Text {
-            mark: Mark::after("Bun/").parts(3),
-            library: "",
-            span: Span::Everything,
-        }],
+        clues: &[Clue::Text { mark: Mark::after("Bun/").parts(3), library: "", span: Span::Everything }],
         ..Program::new("bun", &["bun"])
     }],
 };
@@ -200,9 +188,7 @@ pub(super) const TCL: Runtime = Runtime {
     programs: &[Program {
         versioned: &[Versioned::new("tclsh", &["8.5", "8.6", "8.7", "9.0"])],
         // There is no flag: a script is the only way to ask.
-        questions: &[Question::new(&[], &[Mark::start()])
-            .input("puts [info patchlevel]\n")
-            .cost(4)],
+        questions: &[Question::new(&[], &[Mark::start()]).input("puts [info patchlevel]\n").cost(4)],
         clues: &[
             Clue::library_text("libtcl", Mark::before("\0tcl_patchLevel\0")),
             Clue::library_text("libtcl", Mark::after("tcl_patchLevel\0")),
@@ -220,10 +206,7 @@ pub(super) const JULIA: Runtime = Runtime {
         versioned: &[Versioned::new("julia-", &[])],
         questions: &[Question::new(&["--version"], &[Mark::after("julia version ")]).cost(100)],
         clues: &[
-            Clue::Entries {
-                path: "{prefix}/lib",
-                mark: Mark::after("libjulia.so.").parts(3),
-            },
+            Clue::Entries { path: "{prefix}/lib", mark: Mark::after("libjulia.so.").parts(3) },
             Clue::RealPath(Mark::after("/julia-").parts(3)),
         ],
         ..Program::new("julia", &["julia"])
@@ -236,15 +219,9 @@ pub(super) const GUILE: Runtime = Runtime {
     aliases: &["scheme"],
     extension: ".scm",
     programs: &[Program {
-        versioned: &[
-            Versioned::new("guile-", &["2.2", "3.0"]),
-            Versioned::new("guile", &["2.2", "3.0"]),
-        ],
+        versioned: &[Versioned::new("guile-", &["2.2", "3.0"]), Versioned::new("guile", &["2.2", "3.0"])],
         questions: &[Question::new(&["--version"], &[Mark::after("Guile) ").parts(2)]).cost(12)],
-        clues: &[Clue::library_text(
-            "libguile-",
-            Mark::after("guileversion\0").parts(2),
-        )],
+        clues: &[Clue::library_text("libguile-", Mark::after("guileversion\0").parts(2))],
         ..Program::new("guile", &["guile"])
     }],
 };

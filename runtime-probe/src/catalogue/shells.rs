@@ -5,14 +5,9 @@ use crate::version::Mark;
 
 const BASH: Mark = Mark::after("@(#)Bash version ");
 const BUSYBOX: Mark = Mark::after("BusyBox v");
-const MKSH: &[Mark] = &[
-    Mark::after("MIRBSD KSH R").parts(1),
-    Mark::after("LEGACY KSH R").parts(1),
-];
-const KSH: &[Mark] = &[
-    Mark::after("(AT&T Research) 93u+m/").parts(1),
-    Mark::after("(AT&T Research) ").parts(1),
-];
+const MKSH: &[Mark] = &[Mark::after("MIRBSD KSH R").parts(1), Mark::after("LEGACY KSH R").parts(1)];
+const KSH: &[Mark] =
+    &[Mark::after("(AT&T Research) 93u+m/").parts(1), Mark::after("(AT&T Research) ").parts(1)];
 
 pub(super) const SHELL: Runtime = Runtime {
     name: "shell",
@@ -46,10 +41,7 @@ pub(super) const SHELL: Runtime = Runtime {
             ..Program::new("ksh93", &["ksh", "ksh93"])
         },
         Program {
-            questions: &[Question::new(
-                &["-c", "echo \"$KSH_VERSION\""],
-                &[Mark::after("KSH R").parts(1)],
-            )],
+            questions: &[Question::new(&["-c", "echo \"$KSH_VERSION\""], &[Mark::after("KSH R").parts(1)])],
             clues: &[Clue::text(MKSH[0]), Clue::text(MKSH[1])],
             ..Program::new("mksh", &["mksh", "lksh", "oksh"])
         },
@@ -67,10 +59,7 @@ pub(super) const FISH: Runtime = Runtime {
     extension: ".fish",
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::after("version ")]).cost(2)],
-        clues: &[Clue::file(
-            "{prefix}/share/pkgconfig/fish.pc",
-            Mark::after("\nVersion: "),
-        )],
+        clues: &[Clue::file("{prefix}/share/pkgconfig/fish.pc", Mark::after("\nVersion: "))],
         ..Program::new("fish", &["fish"])
     }],
 };
@@ -97,10 +86,7 @@ pub(super) const AWK: Runtime = Runtime {
         },
         Program {
             args: &["-f"],
-            questions: &[Question::new(
-                &["--version"],
-                &[Mark::after("awk version ").parts(1)],
-            )],
+            questions: &[Question::new(&["--version"], &[Mark::after("awk version ").parts(1)])],
             clues: &[Clue::text(Mark::after("awk version ").parts(1))],
             ..Program::new("onetrueawk", &["original-awk", "bwk"])
         },

@@ -16,10 +16,7 @@ pub(super) const GO: Runtime = Runtime {
         versioned: &[Versioned::new("go", &[])],
         // Asked with GOTOOLCHAIN=local and in `/`: elsewhere it may start a download.
         questions: &[Question::new(&["version"], &[Mark::after("go version go")]).cost(5)],
-        clues: &[
-            Clue::file("{prefix}/VERSION", Mark::starts_with("go")),
-            Clue::Own(Reader::GoBuildInfo),
-        ],
+        clues: &[Clue::file("{prefix}/VERSION", Mark::starts_with("go")), Clue::Own(Reader::GoBuildInfo)],
         ..Program::new("go", &["go"])
     }],
 };
@@ -53,10 +50,7 @@ pub(super) const POWERSHELL: Runtime = Runtime {
         args: &["-NoProfile", "-NonInteractive", "-File"],
         questions: &[Question::new(&["--version"], &[Mark::after("PowerShell ").parts(3)]).cost(150)],
         clues: &[
-            Clue::file(
-                "{dir}/pwsh.deps.json",
-                Mark::after("\"Microsoft.PowerShell.ConsoleHost/").parts(3),
-            ),
+            Clue::file("{dir}/pwsh.deps.json", Mark::after("\"Microsoft.PowerShell.ConsoleHost/").parts(3)),
             Clue::file("{dir}/pwsh.deps.json", Mark::after("\"pwsh/").parts(3)),
         ],
         ..Program::new("pwsh", &["pwsh"])
@@ -71,10 +65,7 @@ pub(super) const DOTNET: Runtime = Runtime {
     programs: &[Program {
         // `--version` fails where only the runtime is installed.
         questions: &[Question::new(&["--list-runtimes"], &[NETCORE]).cost(3)],
-        clues: &[Clue::Entries {
-            path: "{dir}/shared/Microsoft.NETCore.App",
-            mark: Mark::start().parts(3),
-        }],
+        clues: &[Clue::Entries { path: "{dir}/shared/Microsoft.NETCore.App", mark: Mark::start().parts(3) }],
         ..Program::new("dotnet", &["dotnet"])
     }],
 };
@@ -109,10 +100,7 @@ pub(super) const ELIXIR: Runtime = Runtime {
         ],
         clues: &[
             Clue::Script(Mark::after("ELIXIR_VERSION=").parts(3)),
-            Clue::file(
-                "{prefix}/lib/elixir/ebin/elixir.app",
-                Mark::after("{vsn,\"").parts(3),
-            ),
+            Clue::file("{prefix}/lib/elixir/ebin/elixir.app", Mark::after("{vsn,\"").parts(3)),
         ],
         scripted: true,
         ..Program::new("elixir", &["elixir"])
@@ -127,10 +115,7 @@ pub(super) const GROOVY: Runtime = Runtime {
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::after("Groovy Version: ")]).cost(800)],
         clues: &[
-            Clue::Entries {
-                path: "{prefix}/lib",
-                mark: Mark::after("groovy-").parts(3).then(".jar"),
-            },
+            Clue::Entries { path: "{prefix}/lib", mark: Mark::after("groovy-").parts(3).then(".jar") },
             Clue::RealPath(Mark::after("/groovy-").parts(3)),
         ],
         scripted: true,
@@ -158,9 +143,7 @@ pub(super) const SCALA: Runtime = Runtime {
     extension: ".scala",
     programs: &[Program {
         versioned: &[Versioned::new("scala", &["3"])],
-        questions: &[Question::new(&["-version"], &[Mark::after("version ").parts(3)])
-            .any_exit()
-            .cost(900)],
+        questions: &[Question::new(&["-version"], &[Mark::after("version ").parts(3)]).any_exit().cost(900)],
         clues: &[
             Clue::file("{prefix}/VERSION", Mark::after("version:=").parts(3)),
             Clue::RealPath(Mark::after("/scala-").parts(3)),
@@ -179,10 +162,7 @@ pub(super) const HASKELL: Runtime = Runtime {
     programs: &[Program {
         versioned: &[Versioned::new("runghc-", &[])],
         questions: &[Question::new(&["--version"], &[Mark::after("runghc ").parts(3)]).cost(100)],
-        clues: &[
-            Clue::RealPath(Mark::after("ghc-").parts(3)),
-            Clue::Script(Mark::after("ghc-").parts(3)),
-        ],
+        clues: &[Clue::RealPath(Mark::after("ghc-").parts(3)), Clue::Script(Mark::after("ghc-").parts(3))],
         scripted: true,
         ..Program::new("ghc", &["runghc", "runhaskell"])
     }],

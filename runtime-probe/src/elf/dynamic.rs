@@ -33,9 +33,7 @@ impl<'e, S: Source> Dynamic<'e, S> {
     pub(crate) fn read(elf: &'e Elf, source: &'e S) -> Option<Self> {
         let range = elf.dynamic.clone()?;
         let layout = elf.layout;
-        let length = usize::try_from(range.end.checked_sub(range.start)?)
-            .ok()?
-            .min(LARGEST);
+        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?.min(LARGEST);
         let mut buffer = [0; LARGEST];
         let filled = source.read_at(&mut buffer[..length], range.start);
         let mut dynamic = Self {
@@ -166,9 +164,7 @@ impl<'e, S: Source> Dynamic<'e, S> {
         if buckets == 0 {
             return None;
         }
-        let bucket = table
-            .checked_add(8)?
-            .checked_add(classic_hash(name) % buckets * 4)?;
+        let bucket = table.checked_add(8)?.checked_add(classic_hash(name) % buckets * 4)?;
         let chains = table.checked_add(8)?.checked_add(buckets * 4)?;
         let mut index = self.u32_at(bucket)?;
         for _ in 0..LONGEST_CHAIN {
@@ -186,11 +182,7 @@ impl<'e, S: Source> Dynamic<'e, S> {
     /// Address and size of the symbol at `index`, if it is `name` and defined here.
     fn symbol(&self, index: u64, name: &str) -> Option<(u64, u64)> {
         let layout = self.layout();
-        let (entry, section, value, size) = if layout.wide {
-            (24, 6, 8, 16)
-        } else {
-            (16, 14, 4, 8)
-        };
+        let (entry, section, value, size) = if layout.wide { (24, 6, 8, 16) } else { (16, 14, 4, 8) };
         let mut symbol = [0; 24];
         let symbol = &mut symbol[..entry];
         let at = self.symbols?.checked_add(index.checked_mul(entry as u64)?)?;
@@ -211,9 +203,7 @@ impl<'e, S: Source> Dynamic<'e, S> {
 }
 
 fn gnu_hash(name: &str) -> u64 {
-    u64::from(name.bytes().fold(5381_u32, |hash, byte| {
-        hash.wrapping_mul(33).wrapping_add(u32::from(byte))
-    }))
+    u64::from(name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte))))
 }
 
 fn classic_hash(name: &str) -> u64 {

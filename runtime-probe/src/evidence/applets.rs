@@ -5,7 +5,7 @@ use std::path::Path;
 
 use memchr::memmem;
 
-use super::scan;
+use super::{Buffer, scan};
 use crate::catalogue::Span;
 use crate::elf::{Elf, FileSource, Source};
 use crate::program::PAGE;
@@ -27,7 +27,7 @@ pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {
     let Some(elf) = Elf::parse(&page[..filled], &source) else {
         return Vec::new();
     };
-    scan::each(&elf, &source, Span::Constants, LONGEST_TABLE, |chunk| {
+    scan::each(&elf, &source, &mut Buffer::default(), Span::Constants, LONGEST_TABLE, |chunk| {
         let start = memmem::find(chunk, START)? + 1;
         Some(table(&chunk[start..(start + LONGEST_TABLE).min(chunk.len())]))
     })

@@ -32,10 +32,7 @@ pub(super) fn line(tree: &Tree, real: &Path, template: &str, mark: &Mark) -> Opt
 pub(super) fn in_file(tree: &Tree, path: &Path, mark: &Mark) -> Option<Version> {
     let text = tree.read(path, LIMIT)?;
     let version = mark.find(&text)?.to_owned();
-    Some((
-        version,
-        Evidence::read(EvidenceKind::File, path, mark.text().trim()),
-    ))
+    Some((version, Evidence::read(EvidenceKind::File, path, mark.text().trim())))
 }
 
 /// The greatest version that names an entry of a directory.
@@ -43,13 +40,8 @@ pub(super) fn greatest_entry(tree: &Tree, real: &Path, template: &str, mark: &Ma
     let directory = place(real, template)?;
     let names = tree.names(&directory);
     let versions = names.iter().filter_map(|name| mark.find(name.as_encoded_bytes()));
-    let version = versions
-        .max_by(|left, right| version::compare(left, right))?
-        .to_owned();
-    Some((
-        version,
-        Evidence::read(EvidenceKind::File, &directory, "the names in it"),
-    ))
+    let version = versions.max_by(|left, right| version::compare(left, right))?.to_owned();
+    Some((version, Evidence::read(EvidenceKind::File, &directory, "the names in it")))
 }
 
 /// R's home is named by its launch script, and the base package there has R's version.
@@ -61,17 +53,8 @@ pub(super) fn r_home(tree: &Tree, real: &Path) -> Option<Version> {
         let home = std::str::from_utf8(line.strip_prefix(b"R_HOME_DIR=")?).ok()?;
         Some(PathBuf::from(home.trim().trim_matches('"'))).filter(|home| home.is_absolute())
     });
-    let homes = [
-        named,
-        Some(prefix.join("lib/R")),
-        Some(prefix.join("lib64/R")),
-        Some(prefix.to_owned()),
-    ];
+    let homes = [named, Some(prefix.join("lib/R")), Some(prefix.join("lib64/R")), Some(prefix.to_owned())];
     homes.into_iter().flatten().find_map(|home| {
-        in_file(
-            tree,
-            &home.join("library/base/DESCRIPTION"),
-            &Mark::after("\nVersion: ").parts(3),
-        )
+        in_file(tree, &home.join("library/base/DESCRIPTION"), &Mark::after("\nVersion: ").parts(3))
     })
 }

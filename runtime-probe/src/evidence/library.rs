@@ -34,11 +34,7 @@ pub(super) fn needed(
         let filled = source.read_at(&mut page, 0);
         let library = Elf::parse(&page[..filled], &source)?;
         // A library for another processor, beside the right one, is not it.
-        (library.arch() == elf.arch()).then_some(Library {
-            fd,
-            elf: library,
-            path,
-        })
+        (library.arch() == elf.arch()).then_some(Library { fd, elf: library, path })
     })
 }
 
@@ -50,20 +46,13 @@ fn directories<'d>(
 ) -> impl Iterator<Item = PathBuf> + 'd {
     let directory = real.parent().unwrap_or(Path::new("/"));
     let prefix = directory.parent().unwrap_or(Path::new("/"));
-    let own = run_path
-        .into_iter()
-        .flat_map(|paths| paths.split(':'))
-        .map(move |path| {
-            let origin = directory.to_string_lossy();
-            PathBuf::from(path.replace("$ORIGIN", &origin).replace("${ORIGIN}", &origin))
-        });
+    let own = run_path.into_iter().flat_map(|paths| paths.split(':')).map(move |path| {
+        let origin = directory.to_string_lossy();
+        PathBuf::from(path.replace("$ORIGIN", &origin).replace("${ORIGIN}", &origin))
+    });
     let triplet = move |base: &str| PathBuf::from(format!("{base}/{arch}-linux-gnu"));
-    own.chain([
-        triplet(&format!("{}/lib", prefix.display())),
-        prefix.join("lib"),
-        prefix.join("lib64"),
-    ])
-    .chain(["/usr/local/lib", "/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(PathBuf::from))
-    .chain(["/lib", "/usr/lib"].map(triplet))
-    .filter(|path| path.is_absolute())
+    own.chain([triplet(&format!("{}/lib", prefix.display())), prefix.join("lib"), prefix.join("lib64")])
+        .chain(["/usr/local/lib", "/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(PathBuf::from))
+        .chain(["/lib", "/usr/lib"].map(triplet))
+        .filter(|path| path.is_absolute())
 }

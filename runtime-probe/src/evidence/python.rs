@@ -4,7 +4,7 @@ use std::path::Path;
 
 use memchr::memmem;
 
-use super::{Version, scan};
+use super::{Buffer, Version, scan};
 use crate::catalogue::Span;
 use crate::elf::{Elf, Source};
 use crate::report::{Evidence, EvidenceKind};
@@ -26,11 +26,7 @@ pub(super) fn version_of_hex(hex: u64) -> Option<String> {
     if !(2..=9).contains(&major) {
         return None;
     }
-    let serial = if stage.is_empty() {
-        String::new()
-    } else {
-        serial.to_string()
-    };
+    let serial = if stage.is_empty() { String::new() } else { serial.to_string() };
     Some(format!("{major}.{minor}.{micro}{stage}{serial}"))
 }
 
@@ -40,30 +36,28 @@ pub(super) fn version_of_hex(hex: u64) -> Option<String> {
 /// minor must be the one that the library's or the program's name carries. What precedes it may be
 /// anything but a digit or a dot: where the installation prefix ends in the version, the linker keeps one
 /// string for both.
-pub(super) fn text(elf: &Elf, source: &impl Source, object: &Path, real: &Path) -> Option<(String, String)> {
-    let minor = minor_of(object)
-        .or_else(|| minor_of(real))
-        .or_else(|| minor_inside(elf, source))?;
+pub(super) fn text(
+    elf: &Elf,
+    source: &impl Source,
+    buffer: &mut Buffer,
+    object: &Path,
+    real: &Path,
+) -> Option<(String, String)> {
+    let minor = minor_of(object).or_else(|| minor_of(real)).or_else(|| minor_inside(elf, source, buffer))?;
     let needle = format!("{minor}.");
-    let version = scan::each(
-        elf,
-        source,
-        Span::Constants,
-        LONGEST + needle.len() + 2,
-        |chunk| {
-            memmem::find_iter(chunk, needle.as_bytes()).find_map(|at| {
-                let before = at.checked_sub(1).map(|before| chunk[before]);
-                if before.is_some_and(|byte| byte.is_ascii_digit() || byte == b'.') {
-                    return None;
-                }
-                let version = version::read(&chunk[at..])?;
-                let rest = &chunk[at + version.len()..];
-                // Development builds end in a plus sign.
-                let ends = rest.first() == Some(&0) || rest.starts_with(b"+\0");
-                (ends && version::numbers(version).count() == 3).then(|| version.to_owned())
-            })
-        },
-    )?;
+    let version = scan::each(elf, source, buffer, Span::Constants, LONGEST + needle.len() + 2, |chunk| {
+        memmem::find_iter(chunk, needle.as_bytes()).find_map(|at| {
+            let before = at.checked_sub(1).map(|before| chunk[before]);
+            if before.is_some_and(|byte| byte.is_ascii_digit() || byte == b'.') {
+                return None;
+            }
+            let version = version::read(&chunk[at..])?;
+            let rest = &chunk[at + version.len()..];
+            // Development builds end in a plus sign.
+            let ends = rest.first() == Some(&0) || rest.starts_with(b"+\0");
+            (ends && version::numbers(version).count() == 3).then(|| version.to_owned())
+        })
+    })?;
     Some((version, needle))
 }
 
@@ -78,8 +72,8 @@ fn minor_of(path: &Path) -> Option<String> {
 }
 
 /// A program that is only called `python` names its library directory inside.
-fn minor_inside(elf: &Elf, source: &impl Source) -> Option<String> {
-    let (_, version) = scan::first(elf, source, Span::Constants, &[Mark::after("lib/python")])?;
+fn minor_inside(elf: &Elf, source: &impl Source, buffer: &mut Buffer) -> Option<String> {
+    let (_, version) = scan::first(elf, source, buffer, Span::Constants, &[Mark::after("lib/python")])?;
     let mut numbers = version::numbers(&version);
     Some(format!("{}.{}", numbers.next()?, numbers.next()?))
 }
@@ -92,14 +86,9 @@ pub(super) fn files(tree: &Tree, real: &Path) -> Option<Version> {
         let file = prefix.join(format!("lib/python{minor}/build-details.json"));
         let text = tree.read(&file, 64 * 1024)?;
         let version = build_details(&text).filter(|version| agrees(version, minor))?;
-        Some((
-            version,
-            Evidence::read(EvidenceKind::File, &file, "language.version_info"),
-        ))
+        Some((version, Evidence::read(EvidenceKind::File, &file, "language.version_info")))
     });
-    details
-        .or_else(|| headers(tree, prefix, minor.as_deref()))
-        .or_else(|| conda(tree, prefix))
+    details.or_else(|| headers(tree, prefix, minor.as_deref())).or_else(|| conda(tree, prefix))
 }
 
 /// `version_info` of a `build-details.json`.
@@ -113,12 +102,7 @@ fn build_details(text: &[u8]) -> Option<String> {
         "candidate" => format!("rc{}", number("serial")?),
         _ => String::new(),
     };
-    Some(format!(
-        "{}.{}.{}{stage}",
-        number("major")?,
-        number("minor")?,
-        number("micro")?
-    ))
+    Some(format!("{}.{}.{}{stage}", number("major")?, number("minor")?, number("micro")?))
 }
 
 /// `patchlevel.h`. Headers need not belong to the program beside them: the minor must agree at least.
@@ -130,10 +114,7 @@ fn headers(tree: &Tree, prefix: &Path, minor: Option<&str>) -> Option<Version> {
         let line = &text[memmem::find(&text, b"#define PY_VERSION ")?..];
         let start = memchr::memchr(b'"', &line[..line.len().min(80)])?;
         let version = version::read(&line[start + 1..]).filter(|version| agrees(version, minor))?;
-        Some((
-            version.to_owned(),
-            Evidence::read(EvidenceKind::File, &file, "PY_VERSION"),
-        ))
+        Some((version.to_owned(), Evidence::read(EvidenceKind::File, &file, "PY_VERSION")))
     })
 }
 
@@ -142,20 +123,12 @@ fn conda(tree: &Tree, prefix: &Path) -> Option<Version> {
     let records = prefix.join("conda-meta");
     let mark = Mark::starts_with("python-").parts(2).then("-");
     let names = tree.names(&records);
-    let version = names
-        .iter()
-        .find_map(|name| mark.find(name.as_encoded_bytes()))?
-        .to_owned();
-    Some((
-        version,
-        Evidence::read(EvidenceKind::File, &records, "the record of the package python"),
-    ))
+    let version = names.iter().find_map(|name| mark.find(name.as_encoded_bytes()))?.to_owned();
+    Some((version, Evidence::read(EvidenceKind::File, &records, "the record of the package python")))
 }
 
 fn agrees(version: &str, minor: &str) -> bool {
-    version
-        .strip_prefix(minor)
-        .is_some_and(|rest| rest.starts_with('.'))
+    version.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'))
 }
 
 #[cfg(test)]

@@ -9,23 +9,37 @@ use crate::version::Mark;
 /// Large enough that system calls do not count, small enough to stay in the cache. Mapping the file
 /// instead costs more than it saves: a fault for every page.
 const CHUNK: usize = 64 * 1024;
+/// The memory that all scans of one probe share.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer(Vec<u8>);
+
+impl Buffer {
+    fn chunk(&mut self) -> &mut [u8] {
+        self.0.resize(CHUNK, 0);
+        &mut self.0
+    }
+}
+
 const MEBIBYTE: u64 = 1024 * 1024;
 
 /// The first version that one of `marks` shows, and which one it was.
-pub(super) fn first(elf: &Elf, source: &impl Source, span: Span, marks: &[Mark]) -> Option<(usize, String)> {
+pub(super) fn first(
+    elf: &Elf,
+    source: &impl Source,
+    buffer: &mut Buffer,
+    span: Span,
+    marks: &[Mark],
+) -> Option<(usize, String)> {
     let overlap = marks.iter().map(Mark::span).max()?;
-    each(elf, source, span, overlap, |chunk| {
-        marks
-            .iter()
-            .enumerate()
-            .find_map(|(index, mark)| Some((index, mark.find(chunk)?.to_owned())))
+    each(elf, source, buffer, span, overlap, |chunk| {
+        marks.iter().enumerate().find_map(|(index, mark)| Some((index, mark.find(chunk)?.to_owned())))
     })
 }
 
 /// The toolchain that a Go program says it was built with: for `go` itself, its own version.
-pub(super) fn go_build_info(elf: &Elf, source: &impl Source) -> Option<String> {
+pub(super) fn go_build_info(elf: &Elf, source: &impl Source, buffer: &mut Buffer) -> Option<String> {
     const MAGIC: &[u8] = b"\xff Go buildinf:";
-    each(elf, source, Span::Everything, 128, |chunk| {
+    each(elf, source, buffer, Span::Everything, 128, |chunk| {
         let at = memchr::memmem::find(chunk, MAGIC)?;
         let info = chunk.get(at..(at + 96).min(chunk.len()))?;
         Mark::after("go").find(&info[MAGIC.len()..]).map(str::to_owned)
@@ -37,6 +51,7 @@ pub(super) fn go_build_info(elf: &Elf, source: &impl Source) -> Option<String> {
 pub(super) fn each<T>(
     elf: &Elf,
     source: &impl Source,
+    buffer: &mut Buffer,
     span: Span,
     overlap: usize,
     mut look: impl FnMut(&[u8]) -> Option<T>,
@@ -49,7 +64,7 @@ pub(super) fn each<T>(
             64 * MEBIBYTE
         }
     };
-    let mut buffer = vec![0; CHUNK];
+    let buffer = buffer.chunk();
     for Range { mut start, end } in parts {
         while start < end && left > 0 {
             let wanted = usize::try_from((end - start).min(left)).map_or(CHUNK, |wanted| wanted.min(CHUNK));

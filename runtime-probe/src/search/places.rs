@@ -54,33 +54,38 @@ const COLLECTIONS: &[(&str, &str, &str, &str, &str)] = &[
     ("", "", "/opt", "bitnami", "bin"),
 ];
 
+/// A directory beside `PATH`.
+pub(super) struct Beside {
+    pub(super) path: PathBuf,
+    /// Whether it is one version of a collection: all its names lead to the same interpreter.
+    pub(super) is_version: bool,
+}
+
+impl Beside {
+    const fn any(path: PathBuf) -> Self {
+        Self { path, is_version: false }
+    }
+}
+
 /// The directories beside `PATH` that may hold what is wanted.
-pub(super) fn beside_path(tree: &Tree, options: &Options, wanted: &Wanted) -> Vec<PathBuf> {
+pub(super) fn beside_path(tree: &Tree, options: &Options, wanted: &Wanted) -> Vec<Beside> {
     let is_wanted = |runtime: &str| match wanted {
-        Some(wanted) if !runtime.is_empty() => wanted
-            .iter()
-            .any(|&index| catalogue::all()[index].name == runtime),
+        Some(wanted) if !runtime.is_empty() => {
+            wanted.iter().any(|&index| catalogue::all()[index].name == runtime)
+        }
         _ => true,
     };
     let mut places = Vec::new();
     for (_, variable, append) in NAMED.iter().filter(|(runtime, ..)| is_wanted(runtime)) {
-        if let Some(base) = options
-            .variable(variable)
-            .map(PathBuf::from)
-            .filter(|base| base.is_absolute())
-        {
-            places.push(if append.is_empty() {
-                base
-            } else {
-                base.join(append)
-            });
+        if let Some(base) = options.variable(variable).map(PathBuf::from).filter(|base| base.is_absolute()) {
+            places.push(Beside::any(if append.is_empty() { base } else { base.join(append) }));
         }
     }
     places.extend(
         FIXED
             .iter()
             .filter(|(runtime, _)| is_wanted(runtime))
-            .map(|(_, path)| PathBuf::from(path)),
+            .map(|(_, path)| Beside::any(PathBuf::from(path))),
     );
     for (_, variable, base, versions, append) in COLLECTIONS.iter().filter(|(runtime, ..)| is_wanted(runtime))
     {
@@ -91,7 +96,10 @@ pub(super) fn beside_path(tree: &Tree, options: &Options, wanted: &Wanted) -> Ve
         let mut names = tree.names(&collection);
         // Greatest version first: these have no order of their own.
         names.sort_by(|left, right| crate::version::compare(&digits_of(right), &digits_of(left)));
-        places.extend(names.into_iter().map(|name| collection.join(name).join(append)));
+        places.extend(names.into_iter().map(|name| Beside {
+            path: collection.join(name).join(append),
+            is_version: *versions != "bitnami",
+        }));
     }
     places
 }

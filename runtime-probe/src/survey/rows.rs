@@ -24,12 +24,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(facts: Facts, door: Door, environment: Option<Environment>) -> Self {
         let names = vec![name_of(&door.path)];
-        Self {
-            facts,
-            door,
-            environment,
-            names,
-        }
+        Self { facts, door, environment, names }
     }
 
     /// The catalogue's entry for what it really is.
@@ -60,13 +55,7 @@ impl Row {
     /// name, the earlier directory.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         let key = |row: &Self| {
-            let Door {
-                slot,
-                place,
-                on_path,
-                hint,
-                ..
-            } = &row.door;
+            let Door { slot, place, on_path, hint, .. } = &row.door;
             (slot.runtime, hint.is_none(), !on_path, slot.rank, *place)
         };
         key(self).cmp(&key(other)).then_with(|| {
@@ -83,32 +72,21 @@ impl Row {
             return None;
         };
         let read = self.facts.version.clone();
-        let differs = read
-            .as_ref()
-            .filter(|read| *read != hinted && self.confidence() == Confidence::Exact);
+        let differs = read.as_ref().filter(|read| *read != hinted && self.confidence() == Confidence::Exact);
         let warning = differs.map(|read| {
             let path = self.door.path.display();
             format!("{path}: the hints say version {hinted}, and it shows {read}")
         });
         if self.facts.evidence.kind != EvidenceKind::Answer {
             self.facts.version = Some(hinted.clone());
-            self.facts.evidence = Evidence {
-                kind: EvidenceKind::Hint,
-                file: None,
-                what: None,
-            };
+            self.facts.evidence = Evidence { kind: EvidenceKind::Hint, file: None, what: None };
         }
         warning
     }
 
     pub(super) fn into_interpreter(self, tree: &Tree) -> Interpreter {
         let program = self.program();
-        let Self {
-            facts,
-            door,
-            environment,
-            names,
-        } = self;
+        let Self { facts, door, environment, names } = self;
         let runtime = door.slot.runtime();
         let found_as = name_of(&door.path);
         let mut names: Vec<String> = names.into_iter().filter(|name| *name != found_as).collect();
@@ -133,8 +111,8 @@ impl Row {
             real: facts.real,
             names,
             on_path: door.on_path,
-            via: door.via,
-            arch: facts.arch,
+            via: door.via.map(Into::into),
+            arch: facts.arch.map(Into::into),
             libc: facts.libc,
             runnable: facts.runnable,
             environment,
@@ -175,11 +153,7 @@ pub(super) fn merge_twins(rows: Vec<Row>) -> Vec<Row> {
 
 /// An interpreter of a runtime that only the hints know.
 pub(super) fn custom(hint: &Hint, program: &Program, runnable: Runnable) -> Interpreter {
-    let kind = if hint.version.is_some() {
-        EvidenceKind::Hint
-    } else {
-        EvidenceKind::None
-    };
+    let kind = if hint.version.is_some() { EvidenceKind::Hint } else { EvidenceKind::None };
     let found_as = name_of(&hint.path);
     Interpreter {
         name: hint.name.clone(),
@@ -187,18 +161,14 @@ pub(super) fn custom(hint: &Hint, program: &Program, runnable: Runnable) -> Inte
         found_as: found_as.clone(),
         args: hint.args.clone().unwrap_or_default(),
         version: hint.version.clone(),
-        evidence: Evidence {
-            kind,
-            file: None,
-            what: None,
-        },
+        evidence: Evidence { kind, file: None, what: None },
         confidence: kind.confidence(),
         implementation: hint.name.clone(),
         real: program.real.clone(),
         names: vec![found_as],
         on_path: true,
         via: None,
-        arch: program.arch(),
+        arch: program.arch().map(Into::into),
         libc: program.libc(),
         runnable,
         environment: None,
