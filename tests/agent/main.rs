@@ -1,1 +1,16 @@
-//! The built binary, run as a user runs it.
+//! The built binary, run as a user runs it. One file a behaviour; every test has a control plane of its own.
+
+mod cancel;
+mod concurrency;
+mod crash;
+mod demo;
+mod drain;
+mod exec;
+mod mistakes;
+mod output;
+mod parameters;
+mod probe;
+mod processes;
+mod submit;
+mod support;
+mod version;

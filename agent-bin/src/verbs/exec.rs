@@ -21,12 +21,11 @@ use crate::{lookup, parameters};
 pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, Failure> {
     let scratch = tempfile::Builder::new().prefix("attune-exec-").tempdir()?;
     let mut directories = Directories::below(scratch.path());
-    match &args.packs_dir {
-        Some(packs_dir) => directories.packs.clone_from(packs_dir),
-        None => {
-            std::fs::create_dir_all(&directories.packs)?;
-            install_builtin(&directories.packs)?;
-        }
+    if let Some(packs_dir) = &args.packs_dir {
+        directories.packs.clone_from(packs_dir);
+    } else {
+        std::fs::create_dir_all(&directories.packs)?;
+        install_builtin(&directories.packs)?;
     }
     let library = Library::read(&directories.packs)?;
     let order = work_order(&library, &args)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use agent_core::control_plane::embedded::{Embedded, Submission};
 use agent_core::model::{Execution, ExecutionId, ExecutionStatus};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::SubmitArgs;
 use crate::exit::{FAILED, Failure, INTERRUPTED, print, tell};
@@ -23,9 +23,13 @@ pub(crate) async fn run(args: SubmitArgs) -> Result<ExitCode, Failure> {
         let (name, value) = parameters::split(pair, "--env NAME=value")?;
         submission.env_vars.insert(name.to_owned(), value.to_owned());
     }
+    // Heard from before there is anything to cancel.
+    let interrupt = args.wait.then(|| signal(SignalKind::interrupt())).transpose()?;
     let id = plane.submit(&submission).await?;
-    let code =
-        if args.wait { follow(&plane, id, &args).await? } else { requested(&plane, id, &args).await? };
+    let code = match interrupt {
+        Some(interrupt) => follow(&plane, id, &args, interrupt).await?,
+        None => requested(&plane, id, &args).await?,
+    };
     plane.close().await;
     Ok(code)
 }
@@ -52,9 +56,13 @@ async fn mention_absent_worker(plane: &Embedded, args: &SubmitArgs) -> Result<()
 }
 
 /// Waits for the end. The first Ctrl-C asks to cancel and goes on waiting, the second stops waiting.
-async fn follow(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Result<ExitCode, Failure> {
+async fn follow(
+    plane: &Embedded,
+    id: ExecutionId,
+    args: &SubmitArgs,
+    mut interrupt: Signal,
+) -> Result<ExitCode, Failure> {
     mention_absent_worker(plane, args).await?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut asked = false;
     let execution = loop {
         tokio::select! {

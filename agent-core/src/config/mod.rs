@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use settings::{SETTINGS, Setting};
+pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;
 
 use crate::error::{Doing, Error, ErrorKind, Result};

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::from_yaml;
 use crate::model::OutputFormat;
 
 /// Reads `text`; `None` where the format is text or there is nothing to read.
@@ -16,7 +17,7 @@ pub(super) fn parse(text: &str, format: OutputFormat) -> Result<Option<Value>, S
     match format {
         OutputFormat::Text => Ok(None),
         OutputFormat::Json => json(trimmed).map(Some),
-        OutputFormat::Yaml => serde_saphyr::from_str(trimmed)
+        OutputFormat::Yaml => from_yaml(trimmed)
             .map(Some)
             .map_err(|error| format!("stdout is not YAML: {}", first_line(&error))),
         OutputFormat::Jsonl => jsonl(trimmed).map(Some),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Claim;
 use crate::control_plane::{Announcements, Executions, Finish};
-use crate::model::{Event, Outcome};
+use crate::model::{Event, ExecutionStatus, Outcome};
 
 /// Between two tries to write a terminal state, at least and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -22,7 +22,7 @@ pub(super) async fn report<R: Executions, Q: Announcements>(
     let previous = match finish {
         Finish::Written(previous) => previous,
         Finish::Superseded(status) => {
-            tracing::warn!(execution = execution.0, outcome = %outcome.status(), found = status.map(|s| s.as_str()),
+            tracing::warn!(execution = execution.0, outcome = %outcome.status(), found = status.map(ExecutionStatus::as_str),
                 "an execution was ended by somebody else; its late outcome is dropped");
             return;
         }

@@ -54,7 +54,10 @@ impl Supervisor {
         let Self { mut agent, mut ended, stdio } = self;
         // An error means that the agent is gone before it asked for anything.
         let Ok(job) = Job::read(&agent) else { return 1 };
-        let leader = match start(job, stdio) {
+        let started = start(job, &stdio);
+        // Only the action holds them now, so that their end is seen.
+        drop(stdio);
+        let leader = match started {
             Ok(leader) => leader,
             Err((error, step)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
@@ -170,7 +173,7 @@ fn all_processes() -> impl Iterator<Item = (i32, i32)> {
 }
 
 /// Forks and executes the action; returns once its program runs.
-fn start(job: Job, stdio: Stdio) -> Result<Pid, (io::Error, Step)> {
+fn start(job: Job, stdio: &Stdio) -> Result<Pid, (io::Error, Step)> {
     let prepare = |error: io::Error| (error, Step::Prepare);
     let (mut failure, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|error| prepare(error.into()))
@@ -199,7 +202,7 @@ fn start(job: Job, stdio: Stdio) -> Result<Pid, (io::Error, Step)> {
 }
 
 /// Turns the calling process into the action. Returns only where that fails.
-fn become_action(job: Job, stdio: Stdio) -> (io::Error, Step) {
+fn become_action(job: Job, stdio: &Stdio) -> (io::Error, Step) {
     let prepared = (|| {
         // A session of its own: no controlling terminal, and one group to signal.
         rustix::process::setsid()?;

@@ -68,7 +68,9 @@ impl Job {
                     "an argument or environment variable holds a NUL byte",
                 ));
             }
-            parts.iter().for_each(|part| body.extend_from_slice(part));
+            for part in parts {
+                body.extend_from_slice(part);
+            }
             body.push(0);
             Ok(())
         };

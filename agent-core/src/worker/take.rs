@@ -84,7 +84,7 @@ fn log_denied(dispatch: &str, why: Denied) {
     match why {
         Denied::Unknown => tracing::warn!("{dispatch} does not exist (any more); nothing was run"),
         Denied::Status(status) => {
-            tracing::info!(%status, "{dispatch} is not waiting to be run; nothing was run")
+            tracing::info!(%status, "{dispatch} is not waiting to be run; nothing was run");
         }
         Denied::Stale => tracing::info!("{dispatch} belongs to another worker or attempt; nothing was run"),
     }

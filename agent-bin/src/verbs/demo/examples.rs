@@ -20,7 +20,7 @@ enum Example {
     /// The example as it stands: its runtime resolves to this very interpreter.
     AsIs(ActionManifest),
     /// The example in the pack `demo`, under a name and a runtime that are this interpreter's alone.
-    Pinned { name: String, language: String, action: ActionManifest, config: ExecutionConfig },
+    Pinned { name: String, language: String, action: ActionManifest, config: Box<ExecutionConfig> },
 }
 
 impl Examples {
@@ -40,7 +40,12 @@ impl Examples {
                 let mut config = runtime.execution_config.clone();
                 config.interpreter.binary = interpreter.path.display().to_string();
                 let name = format!("{}_{number}", action.reference.name());
-                Example::Pinned { name, language: interpreter.name.clone(), action: action.clone(), config }
+                Example::Pinned {
+                    name,
+                    language: interpreter.name.clone(),
+                    action: action.clone(),
+                    config: Box::new(config),
+                }
             })
         };
         let chosen = found.runtimes.iter().enumerate().map(choose).collect();

@@ -14,7 +14,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version`: raised with every change of `schema.sql`.
 const SCHEMA_VERSION: i64 = 1;
 
-/// `PRAGMA application_id`: "AtEm", so that a stray SQLite file is not taken for ours.
+/// `PRAGMA application_id`: `AtEm`, so that a stray SQLite file is not taken for ours.
 const APPLICATION_ID: i64 = 0x4174_456d;
 
 /// How long a writer waits for others. Transactions take well under a millisecond.
