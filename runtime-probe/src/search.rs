@@ -114,11 +114,12 @@ impl Found {
         let place = self.places.len();
         self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size });
         let index = &*INDEX;
-        match wanted {
-            Some(wanted) if looking_up_is_cheaper(&self.places[place], index.count(wanted)) => {
-                self.look_up(tree, wanted, place);
-            }
-            _ => self.read(wanted, place),
+        let names = wanted.as_ref().map_or(index.known.len(), |wanted| index.count(wanted));
+        let is_partial = wanted.is_some();
+        if is_remote(&self.places[place]) || is_partial && looking_up_is_cheaper(&self.places[place], names) {
+            self.look_up(tree, wanted, place);
+        } else {
+            self.read(wanted, place);
         }
     }
 
@@ -136,7 +137,7 @@ impl Found {
                 continue;
             }
             if let Some(slot) = index.slots(name.to_bytes()) {
-                if wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime)) {
+                if is_wanted(wanted, slot) {
                     self.entries.push(Entry { place, name: name.to_owned(), slot });
                 }
             }
@@ -151,10 +152,10 @@ impl Found {
         self.entries.append(&mut new);
     }
 
-    fn look_up(&mut self, tree: &Tree, wanted: &[usize], place: usize) {
+    fn look_up(&mut self, tree: &Tree, wanted: &Wanted, place: usize) {
         let index = &*INDEX;
         let Place { path, fd, .. } = &self.places[place];
-        for (name, slot) in index.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)) {
+        for (name, slot) in index.known.iter().filter(|(_, slot)| is_wanted(wanted, *slot)) {
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
             if tree.exists_in(fd.as_fd(), name, full) {
                 self.entries.push(Entry { place, name: name.clone(), slot: *slot });
@@ -168,6 +169,19 @@ impl Found {
 fn looking_up_is_cheaper(place: &Place, names: usize) -> bool {
     let entries = usize::try_from(place.size / 32).unwrap_or(usize::MAX);
     entries > 3 * names
+}
+
+/// File systems behind which another machine or program answers, slowly: 9p, NFS, SMB, FUSE.
+const REMOTE: &[u64] = &[0x0102_1997, 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x6573_5546];
+
+/// A directory there may have thousands of entries, each of them a message: it is not read.
+fn is_remote(place: &Place) -> bool {
+    let kind = rustix::fs::fstatfs(&place.fd).map_or(0, |file_system| file_system.f_type);
+    u64::try_from(kind).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)))
+}
+
+fn is_wanted(wanted: &Wanted, slot: Slot) -> bool {
+    wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime))
 }
 
 /// The catalogue's names, sorted for the two ways of finding them.

@@ -35,16 +35,13 @@ impl fmt::Display for Table<'_> {
         for warning in &report.warnings {
             writeln!(f, "warning: {warning}")?;
         }
-        writeln!(
-            f,
-            "{} interpreters, {} not usable; {} mode took {}.{:03} ms and started {} processes",
-            report.runtimes.len(),
-            report.rejected.len(),
-            report.mode.as_str(),
-            report.elapsed_us / 1000,
-            report.elapsed_us % 1000,
-            report.spawned,
-        )
+        let took = format!("{}.{:03} ms", report.elapsed_us / 1000, report.elapsed_us % 1000);
+        let how = match (report.cached, report.spawned) {
+            (true, _) => format!("remembered, and checked in {took}"),
+            (false, 0) => format!("{} mode took {took} and started nothing", report.mode.as_str()),
+            (false, count) => format!("{} mode took {took} and {count} processes", report.mode.as_str()),
+        };
+        writeln!(f, "{} interpreters, {} not usable; {how}", report.runtimes.len(), report.rejected.len())
     }
 }
 

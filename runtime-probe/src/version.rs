@@ -5,6 +5,8 @@
 //! how far the version reaches. There is no regular expression: compiling one costs as much as
 //! reading five interpreters.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 /// Where a version stands in a piece of text.
@@ -90,37 +92,41 @@ impl Mark {
         Self { greatest: true, ..self }
     }
 
-    /// How many bytes an occurrence can span: how far two chunks of a scan must overlap.
-    pub(crate) const fn span(&self) -> usize {
+    /// How many bytes from its start on an occurrence can need.
+    pub(crate) const fn reach(&self) -> usize {
         self.text.len() + self.then.len() + LONGEST + 1
     }
 
     /// The version in `text`, if it is there.
     pub fn find<'t>(&self, text: &'t [u8]) -> Option<&'t str> {
+        self.find_within(text, 0..text.len())
+    }
+
+    /// [`Mark::find`] for a text that starts and ends in `starts`: what surrounds that is context.
+    pub(crate) fn find_within<'t>(&self, text: &'t [u8], starts: Range<usize>) -> Option<&'t str> {
         match self.side {
             Side::Start if text.starts_with(self.text.as_bytes()) => self.at(text, self.text.len()),
             Side::Start => None,
             Side::After | Side::Before if self.greatest => {
-                let mut all: Vec<&str> = self.occurrences(text).collect();
-                all.sort_by(|a, b| compare(a, b));
-                all.pop()
+                self.occurrences(text, starts).max_by(|left, right| compare(left, right))
             }
-            Side::After | Side::Before => self.occurrences(text).next(),
+            Side::After | Side::Before => self.occurrences(text, starts).next(),
         }
     }
 
-    fn occurrences<'t>(&self, text: &'t [u8]) -> impl Iterator<Item = &'t str> {
+    fn occurrences<'t>(&self, text: &'t [u8], starts: Range<usize>) -> impl Iterator<Item = &'t str> {
         let mark = *self;
-        memmem::find_iter(text, mark.text.as_bytes()).filter_map(move |at| match mark.side {
-            Side::Before => mark.until(text, at),
-            Side::After | Side::Start => {
-                let previous = at.checked_sub(1).map(|p| text[p]);
-                if mark.unless_after.is_some() && previous == mark.unless_after {
-                    return None;
+        let places = memmem::find_iter(text, mark.text.as_bytes());
+        places.skip_while(move |at| *at < starts.start).take_while(move |at| *at < starts.end).filter_map(
+            move |at| match mark.side {
+                Side::Before => mark.until(text, at),
+                Side::After | Side::Start => {
+                    let previous = at.checked_sub(1).map(|previous| text[previous]);
+                    let is_longer_word = mark.unless_after.is_some() && previous == mark.unless_after;
+                    if is_longer_word { None } else { mark.at(text, at + mark.text.len()) }
                 }
-                mark.at(text, at + mark.text.len())
-            }
-        })
+            },
+        )
     }
 
     fn at<'t>(&self, text: &'t [u8], start: usize) -> Option<&'t str> {
@@ -175,8 +181,9 @@ pub fn read(text: &[u8]) -> Option<&str> {
     }
     if text.get(end) == Some(&b'_') {
         end = digits(text, end + 1).unwrap_or(end);
+    } else {
+        end = stage(text, end);
     }
-    end = stage(text, end);
     if end > LONGEST {
         return None;
     }
@@ -205,10 +212,10 @@ fn stage(text: &[u8], start: usize) -> usize {
         end = next;
     } else if matches!(text.get(end), Some(b'.' | b'-')) {
         end = digits(text, end + 1).unwrap_or(end);
-    } else if letters == 1 {
-        return start; // a lone letter is a stage only with its number: `8.6a1`, not `8.6a`
     }
-    end
+    // A lone letter is a stage only between numbers: `9.0b2`, but neither `8.6a` nor `1.8-b08`.
+    let is_lone = letters == 1 && (word > start || end == word + letters);
+    if is_lone { start } else { end }
 }
 
 /// The numbers of a version, without its stage.
@@ -255,6 +262,8 @@ mod tests {
             ("5.2.15(1)-release", Some("5.2.15")),
             ("9.0b2", Some("9.0b2")),
             ("8.6a", Some("8.6")),
+            ("1.8.0_392-b08", Some("1.8.0_392")),
+            ("25.392-b08", Some("25.392")),
             ("v1", None),
             ("", None),
             (".1", None),

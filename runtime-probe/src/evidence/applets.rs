@@ -3,8 +3,6 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use memchr::memmem;
-
 use super::{Buffer, scan};
 use crate::catalogue::Span;
 use crate::elf::{Elf, FileSource, Source};
@@ -27,9 +25,10 @@ pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {
     let Some(elf) = Elf::parse(&page[..filled], &source) else {
         return Vec::new();
     };
-    scan::each(&elf, &source, &mut Buffer::default(), Span::Constants, LONGEST_TABLE, |chunk| {
-        let start = memmem::find(chunk, START)? + 1;
-        Some(table(&chunk[start..(start + LONGEST_TABLE).min(chunk.len())]))
+    scan::each(&elf, &source, &mut Buffer::default(), Span::Constants, LONGEST_TABLE, |window| {
+        let start = window.find(START).next()? + 1;
+        let end = (start + LONGEST_TABLE).min(window.text.len());
+        Some(table(&window.text[start..end]))
     })
     .unwrap_or_default()
 }

@@ -45,14 +45,15 @@ pub(super) fn text(
 ) -> Option<(String, String)> {
     let minor = minor_of(object).or_else(|| minor_of(real)).or_else(|| minor_inside(elf, source, buffer))?;
     let needle = format!("{minor}.");
-    let version = scan::each(elf, source, buffer, Span::Constants, LONGEST + needle.len() + 2, |chunk| {
-        memmem::find_iter(chunk, needle.as_bytes()).find_map(|at| {
-            let before = at.checked_sub(1).map(|before| chunk[before]);
+    let reach = LONGEST + needle.len() + 2;
+    let version = scan::each(elf, source, buffer, Span::Constants, reach, |window| {
+        window.find(needle.as_bytes()).find_map(|at| {
+            let before = at.checked_sub(1).map(|before| window.text[before]);
             if before.is_some_and(|byte| byte.is_ascii_digit() || byte == b'.') {
                 return None;
             }
-            let version = version::read(&chunk[at..])?;
-            let rest = &chunk[at + version.len()..];
+            let version = version::read(&window.text[at..])?;
+            let rest = &window.text[at + version.len()..];
             // Development builds end in a plus sign.
             let ends = rest.first() == Some(&0) || rest.starts_with(b"+\0");
             (ends && version::numbers(version).count() == 3).then(|| version.to_owned())

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use crate::catalogue::Span;
 use crate::elf::{Elf, Source};
-use crate::version::Mark;
+use crate::version::{LONGEST, Mark};
 
 /// Large enough that system calls do not count, small enough to stay in the cache. Mapping the file
 /// instead costs more than it saves: a fault for every page.
@@ -30,31 +32,52 @@ pub(super) fn first(
     span: Span,
     marks: &[Mark],
 ) -> Option<(usize, String)> {
-    let overlap = marks.iter().map(Mark::span).max()?;
-    each(elf, source, buffer, span, overlap, |chunk| {
-        marks.iter().enumerate().find_map(|(index, mark)| Some((index, mark.find(chunk)?.to_owned())))
+    let reach = marks.iter().map(Mark::reach).max()?;
+    each(elf, source, buffer, span, reach, |window| {
+        marks.iter().enumerate().find_map(|(index, mark)| {
+            Some((index, mark.find_within(window.text, window.starts.clone())?.to_owned()))
+        })
     })
 }
 
 /// The toolchain that a Go program says it was built with: for `go` itself, its own version.
 pub(super) fn go_build_info(elf: &Elf, source: &impl Source, buffer: &mut Buffer) -> Option<String> {
     const MAGIC: &[u8] = b"\xff Go buildinf:";
-    each(elf, source, buffer, Span::Everything, 128, |chunk| {
-        let at = memchr::memmem::find(chunk, MAGIC)?;
-        let info = chunk.get(at..(at + 96).min(chunk.len()))?;
-        Mark::after("go").find(&info[MAGIC.len()..]).map(str::to_owned)
+    const LENGTH: usize = 96;
+    each(elf, source, buffer, Span::Everything, LENGTH, |window| {
+        let at = window.find(MAGIC).next()?;
+        let info = &window.text[at + MAGIC.len()..(at + LENGTH).min(window.text.len())];
+        Mark::after("go").find(info).map(str::to_owned)
     })
 }
 
-/// Shows every part of the file that may hold constants to `look`, in chunks that overlap, until it finds
-/// what it looks for.
+/// A piece of a file with some of what surrounds it.
+pub(super) struct Window<'b> {
+    pub(super) text: &'b [u8],
+    /// Where an occurrence must start to count: every byte of the file is in just one window's range, with
+    /// enough before and behind it to be judged.
+    pub(super) starts: Range<usize>,
+}
+
+impl Window<'_> {
+    /// Where `needle` is.
+    pub(super) fn find<'n>(&'n self, needle: &'n [u8]) -> impl Iterator<Item = usize> + 'n {
+        memmem::find_iter(self.text, needle).filter(|at| self.starts.contains(at))
+    }
+}
+
+/// What may stand before an occurrence and belong to it: a version, and the byte before that.
+const LEAD: usize = LONGEST + 1;
+
+/// Shows every part of the file that may hold constants to `look`, piece by piece, until it finds what it
+/// looks for. An occurrence needs at most `reach` bytes from its start on.
 pub(super) fn each<T>(
     elf: &Elf,
     source: &impl Source,
     buffer: &mut Buffer,
     span: Span,
-    overlap: usize,
-    mut look: impl FnMut(&[u8]) -> Option<T>,
+    reach: usize,
+    mut look: impl FnMut(&Window<'_>) -> Option<T>,
 ) -> Option<T> {
     let mut parts = elf.constants(source);
     let mut left = match span {
@@ -65,18 +88,25 @@ pub(super) fn each<T>(
         }
     };
     let buffer = buffer.chunk();
-    for Range { mut start, end } in parts {
-        while start < end && left > 0 {
-            let wanted = usize::try_from((end - start).min(left)).map_or(CHUNK, |wanted| wanted.min(CHUNK));
-            let filled = source.read_at(&mut buffer[..wanted], start);
-            if let Some(found) = look(&buffer[..filled]) {
+    let overlap = (LEAD + reach).min(CHUNK / 2);
+    for Range { start, end } in parts {
+        let mut at = start;
+        while at < end && left > 0 {
+            let wanted = usize::try_from((end - at).min(left)).map_or(CHUNK, |wanted| wanted.min(CHUNK));
+            let filled = source.read_at(&mut buffer[..wanted], at);
+            let is_last = filled < CHUNK;
+            let starts = Range {
+                start: if at == start { 0 } else { LEAD },
+                end: if is_last { filled } else { CHUNK - overlap + LEAD },
+            };
+            if let Some(found) = look(&Window { text: &buffer[..filled], starts }) {
                 return Some(found);
             }
-            if filled < CHUNK {
+            if is_last {
                 break;
             }
             left = left.saturating_sub(filled as u64);
-            start += (CHUNK - overlap.min(CHUNK / 2)) as u64;
+            at += (CHUNK - overlap) as u64;
         }
     }
     None
