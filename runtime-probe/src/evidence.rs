@@ -11,20 +11,21 @@ mod library;
 mod python;
 mod scan;
 
-pub(crate) use applets::applets;
+pub(crate) use applets::{applets, table as applet_table};
 pub(crate) use erlang::release_of as erlang_release;
 
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::catalogue::{self, Clue, Form, Program as Entry, Reader, Span};
-use crate::elf::{Dynamic, Elf, FileSource};
+use crate::elf::{Dynamic, Elf, FileSource, Source};
 use crate::program::{Kind, Program};
 use crate::report::{Evidence, EvidenceKind};
 use crate::search::Slot;
 use crate::tree::Tree;
 use crate::version::Mark;
 use library::Library;
+pub(crate) use python::build_details;
 pub(crate) use scan::Buffer;
 
 /// A version and how it is known.
@@ -174,4 +175,15 @@ fn symbol(elf: &Elf, source: &FileSource<'_>, name: &str, form: Form) -> Option<
             Some(format!("{}.{}.{}", byte(name)?, byte(second)?, byte(third)?))
         }
     }
+}
+
+/// Every scan that has rules of its own, over bytes from anywhere.
+pub(crate) fn scan_everything(elf: &Elf, source: &impl Source, buffer: &mut Buffer, path: &Path) {
+    python::text(elf, source, buffer, path, path);
+    scan::go_build_info(elf, source, buffer);
+}
+
+/// One scan of a program's constants.
+pub(crate) fn scan_for(elf: &Elf, source: &impl Source, buffer: &mut Buffer, mark: Mark) -> Option<String> {
+    scan::first(elf, source, buffer, Span::Constants, &[mark]).map(|(_, version)| version)
 }

@@ -30,6 +30,8 @@ mod elf;
 mod environment;
 mod error;
 mod evidence;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hints;
 mod options;
 mod probe;

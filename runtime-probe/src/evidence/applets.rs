@@ -34,7 +34,7 @@ pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {
 }
 
 /// The names in a table: they are sorted, so the first that is out of order belongs to something else.
-pub(super) fn table(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn table(bytes: &[u8]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in bytes.split(|&byte| byte == 0) {
         let is_name = !name.is_empty() && name.len() < 32 && name.iter().all(u8::is_ascii_graphic);

@@ -93,7 +93,7 @@ pub(super) fn files(tree: &Tree, real: &Path) -> Option<Version> {
 }
 
 /// `version_info` of a `build-details.json`.
-fn build_details(text: &[u8]) -> Option<String> {
+pub(crate) fn build_details(text: &[u8]) -> Option<String> {
     let details: serde_json::Value = serde_json::from_slice(text).ok()?;
     let info = details.get("language")?.get("version_info")?;
     let number = |name: &str| info.get(name)?.as_u64();
