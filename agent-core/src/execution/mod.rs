@@ -14,8 +14,11 @@ mod plan;
 mod report;
 mod stop;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 pub use claim::{Claim, Claimed};
@@ -78,7 +81,16 @@ pub async fn run<R: Executions, Q: Announcements>(
         // Followers see the end; a missed beginning is not worth an execution.
         tracing::warn!(execution = claim.execution().0, %error, "the start of an execution could not be announced");
     }
-    let outcome = carry_out(&claim, workshop, stop, streams).await;
+    // A bug must cost this execution, not leave it `running` for ever.
+    let carried_out = unless_it_panics(carry_out(&claim, workshop, stop, streams)).await;
+    let outcome = carried_out.unwrap_or_else(|panic| {
+        tracing::error!(
+            execution = claim.execution().0,
+            panic,
+            "the agent failed while it handled an execution"
+        );
+        Outcome::without_process(Reason::AgentError, format!("the agent failed: {panic}"))
+    });
     report::report(&claim, &outcome, registry, queue).await;
     outcome
 }
@@ -107,4 +119,38 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         "an action runs");
     let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
     observation.conclude(&plan)
+}
+
+/// Awaits `future`, or returns what it panicked with.
+async fn unless_it_panics<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(move |context| {
+        // After a panic the future is never polled again, so nobody sees what state it was left in.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => Poll::Ready(Err(message_of(&*panic))),
+        }
+    })
+    .await
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_outcome_and_anything_else_passes() {
+        let panicking = async {
+            tokio::task::yield_now().await;
+            panic!("at step {}", 2);
+        };
+        assert_eq!(unless_it_panics(panicking).await, Err::<(), _>("at step 2".to_owned()));
+        assert_eq!(unless_it_panics(async { 7 }).await, Ok(7));
+    }
 }

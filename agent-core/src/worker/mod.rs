@@ -95,7 +95,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             tokio::select! {
                 biased;
                 order = orders.recv() => return order.unwrap_or(Shutdown::Graceful),
-                Some(ended) = running.next_end() => self.after_end(ended).await,
+                Some(ended) = running.next_end() => take::log_end(&ended),
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
                 delivery = take::next_dispatch(&*self.queue, self.id), if room => self.take(delivery, running).await,
             }
@@ -153,7 +153,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             tokio::select! {
                 biased;
                 ended = running.next_end() => match ended {
-                    Some(ended) => self.after_end(ended).await,
+                    Some(ended) => take::log_end(&ended),
                     None => return,
                 },
                 // Somebody may still ask to cancel what is being waited for.

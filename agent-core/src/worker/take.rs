@@ -8,7 +8,7 @@ use super::running::{EndedTask, Running};
 use crate::control_plane::{Delivery, Denied, Notice, Queue, Registry};
 use crate::error::Result;
 use crate::execution::{self, Claim, Claimed, Streams, stop_channel};
-use crate::model::{Outcome, Reason, WorkerId};
+use crate::model::WorkerId;
 
 /// After a failed call to the queue, before the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -67,16 +67,12 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             tracing::warn!(%error, "a dispatch could not be acknowledged");
         }
     }
+}
 
-    /// A task that panicked has reported nothing: its execution must not stay `running`.
-    pub(super) async fn after_end(&self, ended: EndedTask) {
-        let Some(panic) = ended.panic else { return };
-        tracing::error!(execution = ended.execution.0, %panic, "the agent failed while it handled an execution");
-        let outcome =
-            Outcome::without_process(Reason::AgentError, "the agent failed while it handled the execution");
-        if let Err(error) = self.registry.finish(ended.execution, &outcome).await {
-            tracing::error!(execution = ended.execution.0, %error, "its failure could not be recorded");
-        }
+/// An execution's own panics are outcomes; one that ends its task is the reporting's, and the next life settles it.
+pub(super) fn log_end(ended: &EndedTask) {
+    if let Some(panic) = &ended.panic {
+        tracing::error!(execution = ended.execution.0, panic, "an execution could not be reported");
     }
 }
 
