@@ -1,5 +1,7 @@
 //! `attune-agent`: parse, configure, wire, run. What the agent does is in `agent-core`.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod exit;
 mod lookup;

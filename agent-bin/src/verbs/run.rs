@@ -1,5 +1,6 @@
 //! `attune-agent run`: be a worker until told to stop.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,21 +23,28 @@ pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Fa
     };
     // Heard from the first moment: a worker that is told to stop while it starts must not be lost.
     let mut orders = stop_orders()?;
-    let plane = tokio::select! {
-        opened = open(&directory) => Arc::new(opened?),
+    let (plane, worker) = tokio::select! {
+        started = start(session, &directory) => started?,
         _ = orders.recv() => return Ok(ExitCode::SUCCESS),
     };
-    let workshop = Arc::new(session.workshop(lookup::interpreters()?, Directories::below(&directory))?);
-    let worker =
-        Worker::start(session.config.worker.clone(), Arc::clone(&plane), Arc::clone(&plane), workshop)
-            .await?;
     worker.run(orders).await?;
     plane.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
+async fn start(
+    session: &Session,
+    directory: &Path,
+) -> Result<(Arc<Embedded>, Worker<Embedded, Embedded>), Failure> {
+    let plane = Arc::new(open(directory).await?);
+    let workshop = Arc::new(session.workshop(lookup::interpreters()?, Directories::below(directory))?);
+    let config = session.config.worker.clone();
+    let worker = Worker::start(config, Arc::clone(&plane), Arc::clone(&plane), workshop).await?;
+    Ok((plane, worker))
+}
+
 /// Opens the control plane and reads its packs again; one that cannot be read must not keep the others from working.
-async fn open(directory: &std::path::Path) -> agent_core::Result<Embedded> {
+async fn open(directory: &Path) -> agent_core::Result<Embedded> {
     let plane = Embedded::open(directory).await?;
     for error in plane.refresh_packs().await? {
         tracing::warn!(hint = error.hint_text(), "a pack cannot be used as it is now: {error}");

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::sys::{self, Fork, Reaped};
 use super::wire::{Job, Notice, Step};
@@ -83,6 +83,10 @@ fn watch(agent: &mut UnixStream, ended: &mut File, leader: Pid) -> Option<Reaped
         let woken = wait(Some(agent), ended, None);
         if woken.child {
             discard(ended);
+            if has_ended(leader) {
+                // Before it is reaped: until then no other group can have its number.
+                end_group(leader);
+            }
             while let Ok(Some(reaped)) = sys::reap() {
                 if reaped.pid == leader {
                     return Some(reaped);
@@ -94,7 +98,10 @@ fn watch(agent: &mut UnixStream, ended: &mut File, leader: Pid) -> Option<Reaped
             match agent.read(&mut signal) {
                 Ok(1) => pass_on(signal[0], leader),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                _ => return None,
+                _ => {
+                    end_group(leader);
+                    return None;
+                }
             }
         }
     }
@@ -104,7 +111,7 @@ fn pass_on(number: u8, leader: Pid) {
     // SIGKILL goes to every descendant, whatever group it has moved to; anything gentler goes to the action's group,
     // as a terminal's Ctrl-C would. A group that is gone already is no error.
     if i32::from(number) == libc::SIGKILL {
-        kill_process_group(leader, Signal::KILL).ok();
+        end_group(leader);
         for child in children() {
             kill_process(child, Signal::KILL).ok();
         }
@@ -113,12 +120,21 @@ fn pass_on(number: u8, leader: Pid) {
     }
 }
 
+fn has_ended(leader: Pid) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(leader), look), Ok(Some(_)))
+}
+
+/// The group is the sweep's where there is no `/proc` to list children in; elsewhere it only makes it shorter.
+fn end_group(leader: Pid) {
+    kill_process_group(leader, Signal::KILL).ok();
+}
+
 /// Ends every descendant and waits for each; returns how many there were. A child's children become ours when it ends,
 /// so each pass reaches one generation further, until there is nobody left to wait for.
 fn sweep(ended: &mut File, leader: Pid) -> u32 {
     let mut swept = 0;
     for _ in 0..SWEEP_PASSES {
-        kill_process_group(leader, Signal::KILL).ok();
         for child in children() {
             kill_process(child, Signal::KILL).ok();
         }
