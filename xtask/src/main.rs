@@ -1,2 +1,44 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores: `cargo xtask`.
+//!
+//! This program has no dependencies, so that it runs seconds after a clone, before anything heavy is built.
+
+#![expect(clippy::print_stderr, reason = "a chore talks to whoever runs it")]
+
+mod docs;
+mod machine;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The project's own chores.
+
+Usage: cargo xtask <CHORE>
+
+Chores:
+  test          Install the interpreters that the tests run (as root, on Debian), then run all tests
+  docs          Write docs/reference.md from the code
+  docs --check  Fail where docs/reference.md is not what the code says
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => test::run(),
+        ["docs"] => docs::write(),
+        ["docs", "--check"] => docs::check(),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The machine that the tests run on: which interpreters it lacks, and how it gets them.
+//!
+//! A C compiler needs no mention: nothing is linked without one, this program neither (see `.cargo/cc`).
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::{Command, Stdio};
+
+use crate::step::{self, Result};
+
+/// A Debian package that some test is about.
+struct Package {
+    name: &'static str,
+    /// The program that says it is there, wherever it came from.
+    program: &'static str,
+    /// What is not tested without it.
+    serves: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    Package { name: "bash", program: "bash", serves: "core.shell, and the tests' own actions" },
+    Package { name: "busybox", program: "busybox", serves: "core.shell and examples.awk in small images" },
+    Package { name: "dash", program: "dash", serves: "core.shell as Debian's /bin/sh" },
+    Package { name: "default-jdk-headless", program: "javac", serves: "core.java" },
+    Package { name: "elixir", program: "elixir", serves: "examples.elixir" },
+    Package { name: "erlang-base", program: "escript", serves: "examples.erlang" },
+    Package { name: "fish", program: "fish", serves: "examples.fish" },
+    Package { name: "gawk", program: "gawk", serves: "examples.awk as GNU has it" },
+    Package { name: "golang-go", program: "go", serves: "core.go" },
+    Package { name: "guile-3.0", program: "guile", serves: "examples.guile" },
+    Package { name: "ksh", program: "ksh93", serves: "core.shell as a Korn shell" },
+    Package { name: "lua5.1", program: "lua5.1", serves: "examples.lua without integers" },
+    Package { name: "lua5.4", program: "lua5.4", serves: "examples.lua as it is today" },
+    Package { name: "luajit", program: "luajit", serves: "examples.lua as LuaJIT" },
+    Package { name: "mawk", program: "mawk", serves: "examples.awk as Debian's /usr/bin/awk" },
+    Package { name: "mksh", program: "mksh", serves: "core.shell as Android's /bin/sh" },
+    Package { name: "nodejs", program: "node", serves: "core.nodejs" },
+    Package { name: "perl", program: "perl", serves: "core.perl" },
+    Package { name: "php-cli", program: "php", serves: "examples.php" },
+    Package { name: "python3", program: "python3", serves: "core.python, and the tests' own actions" },
+    Package { name: "r-base-core", program: "Rscript", serves: "core.r" },
+    Package { name: "ruby", program: "ruby", serves: "core.ruby" },
+    Package { name: "tcl", program: "tclsh", serves: "examples.tcl" },
+    Package { name: "zsh", program: "zsh", serves: "core.shell as macOS has it" },
+];
+
+/// Installs what is missing where that is possible, and says what is missing where it is not. Either way the tests go
+/// on: an interpreter that is not there is a row less, not a failure.
+pub(crate) fn prepare() {
+    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !is_there(package.program)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    if !(is_root() && is_there("apt-get")) {
+        eprintln!(
+            "note: not everything is tested without more interpreters: \
+             sudo apt-get install -y --no-install-recommends {}",
+            names.join(" ")
+        );
+        return;
+    }
+    eprintln!("installing what the tests run:");
+    for Package { name, serves, .. } in &missing {
+        eprintln!("  {name:<21} for {serves}");
+    }
+    if let Err(failure) = install(&names) {
+        eprintln!("note: not everything is tested: {failure}");
+    }
+}
+
+fn install(names: &[&str]) -> Result {
+    step::run(&mut apt_get(&["update", "-qq"]))?;
+    step::run(apt_get(&["install", "-y", "-qq", "--no-install-recommends"]).args(names))
+}
+
+/// Asks nothing, waits for another installation to end, and prints only what went wrong.
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut apt_get = Command::new("apt-get");
+    apt_get
+        .args(arguments)
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    apt_get
+}
+
+/// Whether a program of this name is on the path.
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| {
+        std::fs::metadata(directory.join(program))
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// Whether this process is root's: its own directory in `/proc` belongs to the user it runs as.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
