@@ -30,7 +30,7 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true, value_name = "PATH", env = "ATTUNE_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Unique name of this worker [default: worker-<hostname>]
+    /// Unique name of this worker [default: `worker-` and the host name]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) name: Option<String>,
 

@@ -154,7 +154,7 @@ impl Config {
             },
             log: LogConfig {
                 filter: sources.required("log.level", |level: &String| {
-                    level.parse::<tracing_subscriber::filter::EnvFilter>().is_ok()
+                    level.parse::<tracing_subscriber::filter::Targets>().is_ok()
                 })?,
                 json: sources
                     .required("log.format", |format: &String| format == "json" || format == "text")?

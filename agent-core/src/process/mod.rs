@@ -17,7 +17,7 @@
 //!   stream between them closes and the supervisor ends the action: nothing runs that nobody watches.
 //! * The **agent** holds one stream a supervisor and awaits its events; it never polls a process.
 //!
-//! All `unsafe` code of the project is in [`sys`].
+//! All `unsafe` code of the project is in `sys`.
 
 mod child;
 mod spawner;

@@ -3,22 +3,25 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 use crate::config::LogConfig;
 
 /// Starts logging as configured. A second call changes nothing.
 pub fn init_logs(config: &LogConfig) {
     // The configuration has checked the filter.
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started = if config.json {
-        builder.json().flatten_event(true).try_init()
+    let filter: Targets =
+        config.filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let layer = if config.json {
+        layer.json().flatten_event(true).boxed()
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        layer.with_ansi(std::io::stderr().is_terminal()).boxed()
     };
-    if let Err(error) = started {
+    if let Err(error) = registry().with(layer.with_filter(filter)).try_init() {
         tracing::debug!(%error, "logging was started before");
     }
 }
