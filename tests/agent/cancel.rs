@@ -16,7 +16,7 @@ fn ctrl_c_asks_to_cancel_and_waits_for_the_end() {
     plane.action("hang", &format!("echo begun\n{}exec sleep 1000\n", gate.pass()), "");
     let _worker = plane.worker();
     let waiting = plane
-        .submit(&["t.hang", "--wait", "--json"])
+        .submit(&["my.hang", "--wait", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -48,7 +48,7 @@ fn a_second_ctrl_c_stops_waiting_and_the_cancellation_goes_on() {
     let mut command = plane.run_command();
     let worker = Worker::start(command.env("ATTUNE__WORKER__KILL_GRACE", "3"));
     let mut waiting = plane
-        .submit(&["t.stubborn", "--wait", "--json"])
+        .submit(&["my.stubborn", "--wait", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

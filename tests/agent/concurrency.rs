@@ -16,7 +16,7 @@ fn two_hundred_submissions_from_eight_processes_run_once_each() {
             let plane = Arc::clone(&plane);
             std::thread::spawn(move || {
                 for _ in 0..EACH {
-                    let result = Ran::of(plane.submit(&["t.mark"]).args(["--wait", "--json"]));
+                    let result = Ran::of(plane.submit(&["my.mark"]).args(["--wait", "--json"]));
                     assert_eq!(result.code, 0, "{}", result.stderr);
                 }
             })
@@ -44,7 +44,7 @@ fn two_workers_share_the_work_and_run_nothing_twice() {
     let ran = plane.file("ran");
     plane.action("mark", &format!("echo $ATTUNE_EXEC_ID >> {}\nsleep 0.05\n", ran.display()), "");
     for _ in 0..60 {
-        assert_eq!(Ran::of(&mut plane.submit(&["t.mark"])).code, 0);
+        assert_eq!(Ran::of(&mut plane.submit(&["my.mark"])).code, 0);
     }
     let mut first = plane.run_command();
     let mut second = plane.run_command();
@@ -53,14 +53,13 @@ fn two_workers_share_the_work_and_run_nothing_twice() {
             command.args(["--name", name]).env("ATTUNE__WORKER__MAX_CONCURRENT_TASKS", "2"),
         )
     };
-    let _first = one(&mut first, "first");
-    let _second = one(&mut second, "second");
-    // Submitted last, taken last: when it has ended, every other has been taken.
-    plane.run(&["t.mark"]);
-    plane.run(&["core.sleep", "-p", "seconds=1"]);
+    let workers = [one(&mut first, "first"), one(&mut second, "second")];
+    // Submitted last, taken last: by then every other has been taken, and draining ends what was.
+    plane.run(&["my.mark"]);
+    workers.into_iter().for_each(crate::support::Worker::drain);
     let ids = std::fs::read_to_string(ran).unwrap();
     assert_eq!(ids.lines().count(), 61);
     assert_eq!(ids.lines().collect::<std::collections::HashSet<_>>().len(), 61);
-    let workers = plane.query("SELECT count(*) FROM execution WHERE action_ref = 't.mark' GROUP BY worker");
+    let workers = plane.query("SELECT count(*) FROM execution WHERE action_ref = 'my.mark' GROUP BY worker");
     assert_eq!(workers.len(), 2, "both had their share: {workers:?}");
 }

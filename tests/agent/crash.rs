@@ -10,7 +10,7 @@ fn what_ran_when_the_worker_was_killed_is_abandoned_and_what_was_queued_runs() {
     let mut command = plane.run_command();
     let worker = crate::support::Worker::start(command.env("ATTUNE__WORKER__MAX_CONCURRENT_TASKS", "5"));
     for _ in 0..5 {
-        assert_eq!(Ran::of(&mut plane.submit(&["t.hang"])).code, 0);
+        assert_eq!(Ran::of(&mut plane.submit(&["my.hang"])).code, 0);
     }
     let actions: Vec<_> = (0..5).map(|_| gate.wait()).collect();
     for _ in 0..3 {
@@ -21,8 +21,10 @@ fn what_ran_when_the_worker_was_killed_is_abandoned_and_what_was_queued_runs() {
     for pid in &actions {
         await_end(pid);
     }
-    let _next = plane.worker();
+    let next = plane.worker();
+    // Taken last: by then every other has been taken.
     plane.run(&["core.noop"]);
+    next.drain();
     let rows = plane.query(
         "SELECT status, json_extract(result, '$.reason'), count(*), min(json_extract(result, '$.error')) \
          FROM execution GROUP BY 1, 2 ORDER BY 1",
@@ -44,7 +46,7 @@ fn another_worker_settles_what_a_dead_one_left() {
     let mut first = plane.run_command();
     let first = crate::support::Worker::start(first.args(["--name", "first"]));
     let waiting =
-        plane.submit(&["t.hang", "--wait", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        plane.submit(&["my.hang", "--wait", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     gate.wait();
     first.kill();
     let mut second = plane.run_command();
@@ -69,7 +71,7 @@ fn a_killed_helper_process_costs_one_execution_at_most() {
     let gate = Gate::new(&plane, "gate");
     plane.action("hang", &format!("{}exec sleep 1000\n", gate.pass()), "");
     let worker = plane.worker();
-    assert_eq!(Ran::of(&mut plane.submit(&["t.hang"])).code, 0);
+    assert_eq!(Ran::of(&mut plane.submit(&["my.hang"])).code, 0);
     let action = gate.wait();
     let child_of = |pid: &str| {
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();

@@ -10,7 +10,7 @@ fn sigterm_lets_running_executions_end_and_hands_the_rest_back() {
     let mut command = plane.run_command();
     let mut worker = Worker::start(command.env("ATTUNE__WORKER__MAX_CONCURRENT_TASKS", "2"));
     for _ in 0..6 {
-        assert_eq!(Ran::of(&mut plane.submit(&["t.second"])).code, 0);
+        assert_eq!(Ran::of(&mut plane.submit(&["my.second"])).code, 0);
     }
     gate.wait();
     gate.wait();
@@ -30,7 +30,7 @@ fn what_does_not_end_within_the_grace_is_ended_and_says_so() {
     plane.action("hang", &format!("{}exec sleep 1000\n", gate.pass()), "");
     let mut command = plane.run_command();
     let mut worker = Worker::start(command.env("ATTUNE__WORKER__SHUTDOWN_TIMEOUT", "0.5"));
-    assert_eq!(Ran::of(&mut plane.submit(&["t.hang"])).code, 0);
+    assert_eq!(Ran::of(&mut plane.submit(&["my.hang"])).code, 0);
     let action = gate.wait();
     worker.signal(Signal::TERM);
     assert_eq!(worker.exit_code(), 0);
@@ -46,7 +46,7 @@ fn a_second_sigterm_hurries() {
     plane.action("hang", &format!("{}exec sleep 1000\n", gate.pass()), "");
     let mut command = plane.run_command();
     let mut worker = Worker::start(command.env("ATTUNE__WORKER__SHUTDOWN_TIMEOUT", "3600"));
-    assert_eq!(Ran::of(&mut plane.submit(&["t.hang"])).code, 0);
+    assert_eq!(Ran::of(&mut plane.submit(&["my.hang"])).code, 0);
     gate.wait();
     worker.signal(Signal::TERM);
     worker.wait_for("the worker stops");

@@ -5,59 +5,60 @@ fn an_entry_point_outside_its_pack_is_refused() {
     let plane = Plane::new();
     plane.write("outside", "", "runtime: core.shell\n");
     std::fs::write(
-        plane.file("t/actions/outside.yaml"),
-        "ref: t.outside\nruntime: core.shell\nentrypoint: ../../../../../../etc/passwd\n",
+        plane.file("my/actions/outside.yaml"),
+        "ref: my.outside\nruntime: core.shell\nentrypoint: ../../../../../../etc/passwd\n",
     )
     .unwrap();
     plane.action("fine", "", "");
     let _worker = plane.worker();
-    let result = plane.run(&["t.outside"]);
+    let result = plane.run(&["my.outside"]);
     assert_eq!(
         (result["status"].as_str(), result["reason"].as_str()),
         (Some("failed"), Some("entrypoint_outside_pack"))
     );
     assert!(result["error"].as_str().unwrap().contains("leads out of its pack"), "{result}");
     assert!(result["hint"].as_str().unwrap().contains("actions/"), "{result}");
-    assert_eq!(plane.run(&["t.fine"])["status"], "completed", "the worker goes on");
+    assert_eq!(plane.run(&["my.fine"])["status"], "completed", "the worker goes on");
 }
 
 #[test]
 fn a_runtime_without_its_interpreter_says_so() {
     let plane = Plane::new();
-    std::fs::create_dir_all(plane.file("t/runtimes")).unwrap();
+    std::fs::create_dir_all(plane.file("my/runtimes")).unwrap();
     std::fs::write(
-        plane.file("t/runtimes/cobol.yaml"),
-        "ref: t.cobol\nname: COBOL\naliases: [cobol]\nexecution_config: {interpreter: {binary: cobc, args: [-x]}}\n",
+        plane.file("my/runtimes/cobol.yaml"),
+        "ref: my.cobol\nname: COBOL\naliases: [cobol]\nexecution_config: {interpreter: {binary: cobc, args: [-x]}}\n",
     )
     .unwrap();
-    plane.write("old", "", "runtime: t.cobol\n");
+    plane.write("old", "", "runtime: my.cobol\n");
     plane.action("fine", "", "");
     let _worker = plane.worker();
-    let result = plane.run(&["t.old"]);
+    let result = plane.run(&["my.old"]);
     assert_eq!(
         (result["status"].as_str(), result["reason"].as_str()),
         (Some("failed"), Some("no_compatible_worker"))
     );
-    assert!(result["error"].as_str().unwrap().contains("t.old needs the runtime t.cobol"), "{result}");
+    assert!(result["error"].as_str().unwrap().contains("my.old needs the runtime my.cobol"), "{result}");
     assert!(result["hint"].as_str().unwrap().contains("attune-agent probe"), "{result}");
     // Without a scheduler in between, the plan itself says what is missing.
-    let here = Ran::of(agent().args(["exec", "t.old", "--packs-dir"]).arg(plane.path().join("packs"))).json();
+    let here =
+        Ran::of(agent().args(["exec", "my.old", "--packs-dir"]).arg(plane.path().join("packs"))).json();
     assert_eq!(here["reason"], "interpreter_missing");
-    assert!(here["error"].as_str().unwrap().contains("t.cobol needs `cobc`"), "{here}");
-    assert_eq!(plane.run(&["t.fine"])["status"], "completed", "the worker goes on");
+    assert!(here["error"].as_str().unwrap().contains("my.cobol needs `cobc`"), "{here}");
+    assert_eq!(plane.run(&["my.fine"])["status"], "completed", "the worker goes on");
 }
 
 #[test]
 fn an_unreadable_pack_is_refused_and_what_was_there_stays() {
     let plane = Plane::new();
     plane.action("fine", "echo one", "");
-    std::fs::write(plane.file("t/pack.yaml"), "ref: t\nversion: [1\n").unwrap();
-    plane.register(&plane.file("t")).assert_refused(65, "t/pack.yaml:", "mend the file");
+    std::fs::write(plane.file("my/pack.yaml"), "ref: my\nversion: [1\n").unwrap();
+    plane.register(&plane.file("my")).assert_refused(65, "my/pack.yaml:", "mend the file");
     plane.register(&plane.file("nothing")).assert_refused(65, "holds no pack.yaml", "pack.yaml");
     // A worker warns of it and serves what it knows.
-    std::fs::write(plane.path().join("packs/t/pack.yaml"), "ref: [t\n").unwrap();
+    std::fs::write(plane.path().join("packs/my/pack.yaml"), "ref: [my\n").unwrap();
     let _worker = plane.worker();
-    assert_eq!(plane.run(&["t.fine"])["stdout"], "one\n");
+    assert_eq!(plane.run(&["my.fine"])["stdout"], "one\n");
 }
 
 #[test]

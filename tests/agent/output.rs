@@ -11,7 +11,7 @@ fn two_gigabytes_without_a_newline_cost_little_and_are_told() {
         "timeout_seconds: 600\n",
     );
     let worker = plane.worker();
-    let result = plane.run(&["t.flood"]);
+    let result = plane.run(&["my.flood"]);
     assert_eq!(result["status"], "completed", "{result}");
     let text = result["stdout"].as_str().unwrap();
     assert!(text.starts_with("HEADxxx") && text.ends_with("xxxTAIL"), "head and tail are kept");
@@ -42,13 +42,13 @@ fn output_is_read_in_the_format_that_the_action_declares() {
     plane.write("text", "echo '{\"n\": 1}'", "runtime: core.shell\noutput_format: text\n");
     plane.action("broken", "echo '{oops'", "output_format: json\n");
     let _worker = plane.worker();
-    assert_eq!(plane.run(&["t.json"])["data"], serde_json::json!({"n": [1, 2]}));
-    assert_eq!(plane.run(&["t.yaml"])["data"], serde_json::json!({"a": 1, "b": ["x", "y"]}));
-    assert_eq!(plane.run(&["t.jsonl"])["data"], serde_json::json!([{"n": 1}, {"n": 2}]));
-    let text = plane.run(&["t.text"]);
+    assert_eq!(plane.run(&["my.json"])["data"], serde_json::json!({"n": [1, 2]}));
+    assert_eq!(plane.run(&["my.yaml"])["data"], serde_json::json!({"a": 1, "b": ["x", "y"]}));
+    assert_eq!(plane.run(&["my.jsonl"])["data"], serde_json::json!([{"n": 1}, {"n": 2}]));
+    let text = plane.run(&["my.text"]);
     assert_eq!((text["stdout"].as_str(), text.get("data")), (Some("{\"n\": 1}\n"), None));
     // Success is the exit status's to say; that the output could not be read is said beside it.
-    let broken = plane.run(&["t.broken"]);
+    let broken = plane.run(&["my.broken"]);
     assert_eq!(broken["succeeded"], true);
     assert!(broken["output_error"].as_str().unwrap().contains("not JSON"), "{broken}");
     assert_eq!(broken["stdout"], "{oops\n");
@@ -63,7 +63,7 @@ fn a_large_structured_output_is_read_whole() {
         "output_format: json\n",
     );
     let _worker = plane.worker();
-    assert_eq!(plane.run(&["t.large"])["data"]["text"].as_str().map(str::len), Some(5_000_000));
+    assert_eq!(plane.run(&["my.large"])["data"]["text"].as_str().map(str::len), Some(5_000_000));
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn nul_bytes_and_bytes_that_are_no_text_survive() {
     plane.action("nul", "printf 'a\\000b'", "");
     plane.action("binary", "printf '\\377\\000b'", "");
     let _worker = plane.worker();
-    assert_eq!(plane.run(&["t.nul"])["stdout"], "a\0b");
-    let binary = plane.run(&["t.binary"]);
+    assert_eq!(plane.run(&["my.nul"])["stdout"], "a\0b");
+    let binary = plane.run(&["my.binary"]);
     assert_eq!(binary["stdout"], "\u{fffd}\0b");
     assert_eq!(binary["stdout_base64"], "/wBi");
 }
@@ -87,7 +87,7 @@ fn logs_are_live() {
     drop(gate);
     let _worker = plane.worker();
     let waiting =
-        plane.submit(&["t.slow", "--wait", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        plane.submit(&["my.slow", "--wait", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     // Opening for writing waits until the action reads, which it does after it has printed.
     let go = std::fs::OpenOptions::new().write(true).open(plane.file("go")).unwrap();
     let log = plane.path().join("artifacts/execution_1/stdout.log");

@@ -25,7 +25,7 @@ fn parameters_arrive_by_stdin_and_by_file_in_each_format() {
     let expected = json!({"text": "it's\n\"2\"", "n": 7, "deep": {"a": {"b": [1, null]}}});
     for delivery in ["stdin", "file"] {
         let received = |format: &str| {
-            let result = plane.run(&[&format!("t.{delivery}_{format}")]);
+            let result = plane.run(&[&format!("my.{delivery}_{format}")]);
             assert_eq!(result["status"], "completed", "{result}");
             result["stdout"].as_str().unwrap().to_owned()
         };
@@ -35,8 +35,9 @@ fn parameters_arrive_by_stdin_and_by_file_in_each_format() {
         assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&received("yaml")).unwrap(), expected);
         assert_eq!(received("dotenv"), "deep.a.b='[1,null]'\nn='7'\ntext='it'\\''s\n\"2\"'\n");
     }
-    let logs = plane
-        .query("SELECT json_extract(result, '$.stderr_log') FROM execution WHERE action_ref = 't.file_json'");
+    let logs = plane.query(
+        "SELECT json_extract(result, '$.stderr_log') FROM execution WHERE action_ref = 'my.file_json'",
+    );
     assert_eq!(
         std::fs::read_to_string(&logs[0][0]).unwrap(),
         "400\n",
@@ -59,7 +60,7 @@ fn fifty_megabytes_to_an_action_that_prints_first_do_not_deadlock() {
     let file = plane.file("parameters.json");
     std::fs::write(&file, json!({"text": "y".repeat(50 << 20)}).to_string()).unwrap();
     let _worker = plane.worker();
-    let result = plane.run(&["t.chatty", "--params-file", file.to_str().unwrap()]);
+    let result = plane.run(&["my.chatty", "--params-file", file.to_str().unwrap()]);
     assert_eq!(result["status"], "completed", "{result}");
     let seen = std::fs::read_to_string(result["stderr_log"].as_str().unwrap()).unwrap();
     assert_eq!(seen.trim().parse::<u64>().unwrap(), (50 << 20) + "{\"text\":\"\"}\n".len() as u64);
@@ -72,7 +73,7 @@ fn an_action_that_never_reads_its_parameters_succeeds() {
     let file = plane.file("parameters.yaml");
     std::fs::write(&file, format!("text: {}\n", "z".repeat(1 << 20))).unwrap();
     let _worker = plane.worker();
-    let result = plane.run(&["t.deaf", "--params-file", file.to_str().unwrap()]);
+    let result = plane.run(&["my.deaf", "--params-file", file.to_str().unwrap()]);
     assert_eq!(result["status"], "completed", "{result}");
 }
 
@@ -87,8 +88,8 @@ fn the_command_line_goes_before_the_parameter_file() {
     let file = plane.file("parameters.json");
     std::fs::write(&file, "{\"a\": 1, \"b\": 1}").unwrap();
     let _worker = plane.worker();
-    let result = plane.run(&["t.show", "--params-file", file.to_str().unwrap(), "-p", "b=2"]);
+    let result = plane.run(&["my.show", "--params-file", file.to_str().unwrap(), "-p", "b=2"]);
     assert_eq!(result["data"], json!({"a": 1, "b": 2}));
-    Ran::of(&mut plane.submit(&["t.show", "--params-file", "/nowhere.json"]))
+    Ran::of(&mut plane.submit(&["my.show", "--params-file", "/nowhere.json"]))
         .assert_refused_without_hint(2, "cannot read parameters from /nowhere.json");
 }

@@ -21,11 +21,11 @@ fn a_failing_action_is_exit_1_with_the_reason() {
     let plane = Plane::new();
     plane.action("three", "echo first >&2; echo why >&2; exit 3", "");
     let _worker = plane.worker();
-    let ran = Ran::of(&mut plane.submit(&["t.three", "--wait"]));
+    let ran = Ran::of(&mut plane.submit(&["my.three", "--wait"]));
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("failed") && ran.stderr.contains("exit_code"), "{}", ran.stderr);
     assert!(ran.stderr.contains("first\nwhy"), "{}", ran.stderr);
-    let result = plane.run(&["t.three"]);
+    let result = plane.run(&["my.three"]);
     assert_eq!((result["reason"].as_str(), result["exit_code"].as_i64()), (Some("exit_code"), Some(3)));
     let log = result["stderr_log"].as_str().expect("where the log is");
     assert_eq!(std::fs::read_to_string(log).unwrap(), "first\nwhy\n");
@@ -42,11 +42,15 @@ fn wrong_questions_are_exit_2_with_a_sentence_and_a_hint() {
     let refused = |args: &[&str], sentence, hint| {
         Ran::of(&mut plane.submit(args)).assert_refused(2, sentence, hint);
     };
-    refused(&["t.neds"], "there is no action `t.neds`", "did you mean `t.needs`?");
-    refused(&["t.needs"], "the required parameter `name` is missing", "add `--param name=…` (whom to greet)");
-    refused(&["t.needs", "-p", "nmae=x"], "there is no parameter `nmae`", "it takes: name");
+    refused(&["my.neds"], "there is no action `my.neds`", "did you mean `my.needs`?");
+    refused(
+        &["my.needs"],
+        "the required parameter `name` is missing",
+        "add `--param name=…` (whom to greet)",
+    );
+    refused(&["my.needs", "-p", "nmae=x"], "there is no parameter `nmae`", "it takes: name");
     refused(&["core.sleep", "-p", "seconds=soon"], "takes a whole number", "for example 42");
-    refused(&["t.needs", "-p", "name"], "`name` has no `=`", "--param name=value");
+    refused(&["my.needs", "-p", "name"], "`name` has no `=`", "--param name=value");
     assert!(plane.query("SELECT id FROM execution").is_empty(), "nothing was submitted");
 }
 
@@ -56,9 +60,10 @@ fn submitting_before_a_worker_runs_loses_nothing() {
     let ran = Ran::of(&mut plane.submit(&["core.echo", "-p", "message=early"]));
     assert_eq!(ran.code, 0);
     assert!(ran.stderr.contains("no worker is running"), "{}", ran.stderr);
-    let _worker = plane.worker();
-    // The second is submitted later and ends later: the first one has ended by then.
+    let worker = plane.worker();
+    // Submitted later, taken later: by then the first has been taken.
     plane.run(&["core.noop"]);
+    worker.drain();
     assert_eq!(plane.query("SELECT status FROM execution WHERE id = 1"), [["completed"]]);
 }
 
@@ -98,14 +103,14 @@ fn variables_reach_the_action_and_the_agents_own_do_not() {
         .env("DB_PASSWORD", "hush-hush")
         .env("JAVA_HOME", "/opt/j");
     let worker = crate::support::Worker::start(&mut command);
-    let result = plane.run(&["t.environ", "--env", "COLOUR=blue"]);
+    let result = plane.run(&["my.environ", "--env", "COLOUR=blue"]);
     let env = result["stdout"].as_str().unwrap();
     for expected in [
         "COLOUR=blue",
         "JAVA_HOME=/opt/j",
         "ATTUNE_EXEC_ID=1",
-        "ATTUNE_ACTION=t.environ",
-        "ATTUNE_PACK_REF=t",
+        "ATTUNE_ACTION=my.environ",
+        "ATTUNE_PACK_REF=my",
     ] {
         assert!(env.lines().any(|line| line == expected), "{expected} in {env}");
     }

@@ -73,7 +73,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// A control plane with a pack `t` of the test's own actions.
+/// A control plane with a pack `my` of the test's own actions.
 pub(crate) struct Plane {
     directory: tempfile::TempDir,
 }
@@ -81,8 +81,8 @@ pub(crate) struct Plane {
 impl Plane {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::create_dir_all(directory.path().join("t/actions")).expect("a writable directory");
-        std::fs::write(directory.path().join("t/pack.yaml"), "ref: t\nlabel: Test\nversion: 0.1.0\n")
+        std::fs::create_dir_all(directory.path().join("my/actions")).expect("a writable directory");
+        std::fs::write(directory.path().join("my/pack.yaml"), "ref: my\nlabel: Test\nversion: 0.1.0\n")
             .expect("a writable directory");
         Self { directory }
     }
@@ -100,18 +100,18 @@ impl Plane {
     /// Adds the shell action `t.<name>`, with further lines for its manifest, and registers the pack.
     pub(crate) fn action(&self, name: &str, script: &str, manifest: &str) -> &Self {
         self.write(name, script, &format!("runtime: core.shell\n{manifest}"));
-        let registered = self.register(&self.file("t"));
+        let registered = self.register(&self.file("my"));
         assert_eq!(registered.code, 0, "{}", registered.stderr);
         self
     }
 
     /// Writes an action and its manifest without registering them.
     pub(crate) fn write(&self, name: &str, script: &str, manifest: &str) {
-        let actions = self.directory.path().join("t/actions");
+        let actions = self.directory.path().join("my/actions");
         let entry = actions.join(format!("{name}.sh"));
         std::fs::write(&entry, format!("#!/bin/sh\n{script}")).expect("a writable directory");
         std::fs::set_permissions(&entry, std::fs::Permissions::from_mode(0o755)).expect("an own file");
-        let text = format!("ref: t.{name}\nentrypoint: {name}.sh\n{manifest}");
+        let text = format!("ref: my.{name}\nentrypoint: {name}.sh\n{manifest}");
         std::fs::write(actions.join(format!("{name}.yaml")), text).expect("a writable directory");
     }
 
@@ -213,6 +213,12 @@ impl Worker {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("the worker is there");
         self.child.wait().expect("the worker is ours");
+    }
+
+    /// Lets it end what it has taken, and returns when it has.
+    pub(crate) fn drain(mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        assert_eq!(self.exit_code(), 0);
     }
 
     /// Awaits its end.

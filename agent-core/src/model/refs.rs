@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A pack's name: lower-case, a letter first, then letters, digits, `_` or `-`. No dots, so it is always one
+/// A pack's name: a lower-case letter, then at least one lower-case letter, digit, `_` or `-`. No dots, so it is always one
 /// path component (CONTRACT §1.7).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -28,11 +28,12 @@ pub struct InvalidRef {
     rule: &'static str,
 }
 
-const PACK_RULE: &str = "a lower-case letter first, then lower-case letters, digits, `_` or `-`";
-const REF_RULE: &str = "it is written pack.name, lower-case, with exactly one dot";
+const PACK_RULE: &str = "a lower-case letter, then at least one lower-case letter, digit, `_` or `-`";
+const REF_RULE: &str = "it is written pack.name, lower-case, with exactly one dot and no spaces or slashes";
 
 fn is_pack_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
+    text.len() >= 2
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
@@ -78,8 +79,10 @@ impl FromStr for Ref {
     fn from_str(text: &str) -> Result<Self, InvalidRef> {
         let invalid = || InvalidRef { text: text.to_owned(), kind: "reference", rule: REF_RULE };
         let (pack, name) = text.split_once('.').ok_or_else(invalid)?;
-        let name_ok =
-            !name.is_empty() && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        // Wider than a pack's: the control plane asks only for lower case, and a name is never a path.
+        let fits =
+            |c: char| !(c == '.' || c == '/' || c.is_uppercase() || c.is_whitespace() || c.is_control());
+        let name_ok = !name.is_empty() && name.chars().all(fits);
         if is_pack_name(pack) && name_ok {
             Ok(Self { text: text.to_owned(), dot: pack.len() })
         } else {
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_pack_name_is_one_path_component() {
-        for bad in ["..", ".", "", "a/b", "a.b", "-a", "_a"] {
+        for bad in ["..", ".", "", "a/b", "a.b", "-a", "_a", "a"] {
             assert!(bad.parse::<PackRef>().is_err(), "{bad:?} was taken for a pack name");
         }
     }
