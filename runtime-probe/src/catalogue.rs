@@ -152,8 +152,8 @@ pub enum Clue {
     },
     /// A string among the constants of the program or of the library it needs.
     Text {
-        /// Where the version stands.
-        mark: Mark,
+        /// Where the version stands, in one of these ways.
+        marks: &'static [Mark],
         /// The start of the library's name; empty when only the program can have it.
         library: &'static str,
         /// Where in the file to look.
@@ -182,12 +182,12 @@ pub enum Clue {
 }
 
 impl Clue {
-    pub(crate) const fn text(mark: Mark) -> Self {
-        Self::Text { mark, library: "", span: Span::Constants }
+    pub(crate) const fn text(marks: &'static [Mark]) -> Self {
+        Self::Text { marks, library: "", span: Span::Constants }
     }
 
-    pub(crate) const fn library_text(library: &'static str, mark: Mark) -> Self {
-        Self::Text { mark, library, span: Span::Constants }
+    pub(crate) const fn library_text(library: &'static str, marks: &'static [Mark]) -> Self {
+        Self::Text { marks, library, span: Span::Constants }
     }
 
     pub(crate) const fn file(path: &'static str, mark: Mark) -> Self {

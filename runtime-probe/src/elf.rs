@@ -8,6 +8,7 @@ mod dynamic;
 
 pub(crate) use dynamic::Dynamic;
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -64,6 +65,8 @@ pub(crate) struct Elf {
     loads: Vec<Load>,
     dynamic: Option<Range<u64>>,
     sections: Option<(u64, u16, u16, u16)>,
+    /// The dynamic section, once it was read.
+    section: OnceCell<Option<dynamic::Section>>,
 }
 
 /// Word size and byte order.
@@ -131,6 +134,7 @@ impl Elf {
             loads: Vec::with_capacity(6),
             dynamic: None,
             sections: section_table(layout, head),
+            section: OnceCell::new(),
         };
         let mut own = Vec::new();
         let headers = slice(head, source, table, entry * count, &mut own)?;
@@ -209,7 +213,9 @@ impl Elf {
         if parts.is_empty() {
             parts.extend(self.rodata(source));
         }
-        parts.extend(self.loads.iter().filter(read_only).filter(|load| load.offset == 0).map(range));
+        if parts.is_empty() {
+            parts.extend(self.loads.iter().filter(read_only).map(range));
+        }
         if parts.is_empty() {
             parts.extend(self.loads.iter().filter(|load| load.flags & PF_W == 0).map(range));
         }

@@ -69,9 +69,9 @@ impl Case<'_> {
                 let version = symbol(elf, source, name, form)?;
                 Some((version, Evidence::read(EvidenceKind::Symbol, path, name)))
             }),
-            Clue::Text { mark, library, span } => self.in_object(library, |elf, source, path, buffer| {
-                let (_, version) = scan::first(elf, source, buffer, span, &[mark])?;
-                Some((version, Evidence::read(EvidenceKind::Text, path, mark.text())))
+            Clue::Text { marks, library, span } => self.in_object(library, |elf, source, path, buffer| {
+                let (index, version) = scan::first(elf, source, buffer, span, marks)?;
+                Some((version, Evidence::read(EvidenceKind::Text, path, marks[index].text())))
             }),
             Clue::File { path, mark } => files::line(self.tree, real, path, &mark),
             Clue::Entries { path, mark } => files::greatest_entry(self.tree, real, path, &mark),
@@ -135,17 +135,15 @@ impl Case<'_> {
         let Kind::Elf(elf) = &self.program.kind else {
             return None;
         };
-        let programs: &[Entry] = catalogue::all()[slot.runtime].programs;
-        let own_text = |clue: &Clue| match clue {
-            Clue::Text { mark, library: "", span: Span::Constants } => Some(*mark),
-            _ => None,
+        let programs: &'static [Entry] = catalogue::all()[slot.runtime].programs;
+        let own_text = |clue: &'static Clue| match clue {
+            Clue::Text { marks, library: "", span: Span::Constants } => *marks,
+            _ => &[],
         };
-        let (owners, marks): (Vec<usize>, Vec<Mark>) = programs
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != slot.program)
+        let others = programs.iter().enumerate().filter(|(index, _)| *index != slot.program);
+        let (owners, marks): (Vec<usize>, Vec<Mark>) = others
             .flat_map(|(index, program)| {
-                program.clues.iter().filter_map(own_text).map(move |mark| (index, mark))
+                program.clues.iter().flat_map(own_text).map(move |mark| (index, *mark))
             })
             .unzip();
         if marks.is_empty() {
@@ -184,6 +182,11 @@ pub(crate) fn scan_everything(elf: &Elf, source: &impl Source, buffer: &mut Buff
 }
 
 /// One scan of a program's constants.
-pub(crate) fn scan_for(elf: &Elf, source: &impl Source, buffer: &mut Buffer, mark: Mark) -> Option<String> {
-    scan::first(elf, source, buffer, Span::Constants, &[mark]).map(|(_, version)| version)
+pub(crate) fn scan_for(
+    elf: &Elf,
+    source: &impl Source,
+    buffer: &mut Buffer,
+    marks: &[Mark],
+) -> Option<String> {
+    scan::first(elf, source, buffer, Span::Constants, marks).map(|(_, version)| version)
 }

@@ -24,8 +24,8 @@ pub fn program(bytes: &[u8]) {
     evidence::scan_everything(&elf, &source, &mut buffer, Path::new("/usr/bin/python3"));
     for clue in catalogue::all().iter().flat_map(|runtime| runtime.programs).flat_map(|program| program.clues)
     {
-        if let Clue::Text { mark, span: Span::Constants, .. } = clue {
-            evidence::scan_for(&elf, &source, &mut buffer, *mark);
+        if let Clue::Text { marks, span: Span::Constants, .. } = clue {
+            evidence::scan_for(&elf, &source, &mut buffer, marks);
         }
     }
 }

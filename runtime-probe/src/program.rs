@@ -26,6 +26,30 @@ pub(crate) struct Program {
     mode: u32,
 }
 
+/// An open file of which only the inode is known.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    fd: OwnedFd,
+    stat: Stat,
+}
+
+impl Opened {
+    /// Looks at what was opened as `path`: only a regular file will do.
+    pub(crate) fn new(tree: &Tree, fd: OwnedFd, path: &Path) -> Result<Self, Reason> {
+        let stat = rustix::fs::fstat(&fd).map_err(|error| failure(tree, path, error))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Reason::NotAFile);
+        }
+        Ok(Self { fd, stat })
+    }
+
+    /// Who it is, where that can be told without its real path: unless it has several hard links.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let Stat { st_dev, st_ino, st_nlink, .. } = self.stat;
+        (st_nlink == 1).then_some(Identity { device: st_dev, inode: st_ino, place: None })
+    }
+}
+
 /// What makes a file itself, by whatever name. A hard link in another place is another program: what lies
 /// beside it may differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,15 +95,12 @@ pub(crate) fn describe(error: Errno) -> String {
 }
 
 impl Program {
-    /// Looks at a file that was opened as `path`: who it is, and its first page.
-    pub(crate) fn new(tree: &Tree, fd: OwnedFd, path: &Path) -> Result<Self, Reason> {
-        let stat = rustix::fs::fstat(&fd).map_err(|error| failure(tree, path, error))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Reason::NotAFile);
-        }
-        let real = tree.real(fd.as_fd(), path);
+    /// Finds out what a file is really called, unless that is known.
+    pub(crate) fn new(tree: &Tree, opened: Opened, path: &Path, real: Option<PathBuf>) -> Self {
+        let Opened { fd, stat } = opened;
+        let real = real.unwrap_or_else(|| tree.real(fd.as_fd(), path));
         let identity = Identity::new(&stat, &real);
-        Ok(Self { fd, identity, real, kind: Kind::Other, mode: stat.st_mode })
+        Self { fd, identity, real, kind: Kind::Other, mode: stat.st_mode }
     }
 
     /// Reads the first page, and judges by it. `Ok` is how likely it is to run.

@@ -6,6 +6,7 @@
 
 mod places;
 
+use std::cell::OnceCell;
 use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,6 +28,14 @@ pub(crate) struct Place {
     pub(crate) on_path: bool,
     identity: (u64, u64),
     size: u64,
+    real: OnceCell<PathBuf>,
+}
+
+impl Place {
+    /// The directory behind all links.
+    pub(crate) fn real(&self, tree: &Tree) -> &Path {
+        self.real.get_or_init(|| tree.real(self.fd.as_fd(), &self.path))
+    }
 }
 
 /// A name in a place.
@@ -35,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) place: usize,
     pub(crate) name: CString,
     pub(crate) slot: Slot,
+    /// Whether it is known not to be a link: then its real path needs no looking up.
+    pub(crate) is_file: bool,
 }
 
 /// What a name means: whose it is, and how good a name it is (0 is best).
@@ -112,7 +123,8 @@ impl Found {
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let place = self.places.len();
-        self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size });
+        let real = OnceCell::new();
+        self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size, real });
         let index = &*INDEX;
         let names = wanted.as_ref().map_or(index.known.len(), |wanted| index.count(wanted));
         let is_partial = wanted.is_some();
@@ -133,13 +145,14 @@ impl Found {
             if !index.starts(name.to_bytes()) {
                 continue;
             }
-            if !matches!(entry.file_type(), FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
+            let kind = entry.file_type();
+            if !matches!(kind, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
                 continue;
             }
-            if let Some(slot) = index.slots(name.to_bytes()) {
-                if is_wanted(wanted, slot) {
-                    self.entries.push(Entry { place, name: name.to_owned(), slot });
-                }
+            let slot = index.slots(name.to_bytes()).filter(|slot| is_wanted(wanted, *slot));
+            if let Some(slot) = slot {
+                let is_file = kind == FileType::RegularFile;
+                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file });
             }
         }
     }
@@ -157,8 +170,10 @@ impl Found {
         let Place { path, fd, .. } = &self.places[place];
         for (name, slot) in index.known.iter().filter(|(_, slot)| is_wanted(wanted, *slot)) {
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
-            if tree.exists_in(fd.as_fd(), name, full) {
-                self.entries.push(Entry { place, name: name.clone(), slot: *slot });
+            let kind = tree.kind_in(fd.as_fd(), name, full);
+            if let Some(FileType::RegularFile | FileType::Symlink | FileType::Unknown) = kind {
+                let is_file = kind == Some(FileType::RegularFile);
+                self.entries.push(Entry { place, name: name.clone(), slot: *slot, is_file });
             }
         }
     }

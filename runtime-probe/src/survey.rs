@@ -15,7 +15,7 @@ use crate::environment;
 use crate::evidence::{self, Buffer, Finding};
 use crate::hints::{Hint, Hints};
 use crate::options::{Mode, Options};
-use crate::program::{self, Identity, Program};
+use crate::program::{self, Identity, Opened, Program};
 use crate::reason::Reason;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejected, Runnable};
 use crate::search::{self, Found, Slot};
@@ -105,6 +105,8 @@ impl<'t> Survey<'t> {
                 continue;
             }
             let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &path);
+            let name = OsStr::from_bytes(entry.name.to_bytes());
+            let real = entry.is_file.then(|| place.real(self.tree).join(name));
             let door = Door {
                 path,
                 slot: entry.slot,
@@ -113,7 +115,7 @@ impl<'t> Survey<'t> {
                 via: None,
                 hint: None,
             };
-            self.enter(opened, door);
+            self.enter(opened, door, real);
         }
     }
 
@@ -138,19 +140,19 @@ impl<'t> Survey<'t> {
             via: None,
             hint: Some((hint.version.clone(), hint.args.clone())),
         };
-        self.enter(opened, door);
+        self.enter(opened, door, None);
     }
 
-    fn enter(&mut self, opened: Result<OwnedFd, Errno>, door: Door) {
+    fn enter(&mut self, opened: Result<OwnedFd, Errno>, door: Door, real: Option<PathBuf>) {
         let outcome = match opened {
-            Ok(fd) => self.facts(fd, &door),
+            Ok(fd) => self.facts(fd, &door, real),
             Err(error) => Err(program::failure(self.tree, &door.path, error)),
         };
         match outcome {
             Ok(Outcome::Interpreter(facts)) => self.add(facts, door),
             Ok(Outcome::Shim(Shim::Leads(manager, path))) if door.via.is_none() => {
                 let opened = self.tree.open(&path);
-                self.enter(opened, Door { path, via: Some(manager), ..door });
+                self.enter(opened, Door { path, via: Some(manager), ..door }, None);
             }
             Ok(Outcome::Shim(Shim::Leads(manager, _))) => {
                 let cause = "that leads to another shim".to_owned();
@@ -168,15 +170,15 @@ impl<'t> Survey<'t> {
         self.rejected.push(Rejected { name, path: door.path, reason });
     }
 
-    fn facts(&mut self, fd: OwnedFd, door: &Door) -> Result<Outcome, Reason> {
-        let mut program = Program::new(self.tree, fd, &door.path)?;
+    fn facts(&mut self, fd: OwnedFd, door: &Door, real: Option<PathBuf>) -> Result<Outcome, Reason> {
+        let opened = Opened::new(self.tree, fd, &door.path)?;
         let runtime = door.slot.runtime;
-        let judged = self
-            .judged
-            .iter()
-            .find(|(identity, other, _)| *identity == program.identity && *other == runtime);
-        if let Some((.., verdict)) = judged {
-            return verdict.clone().map(Outcome::Interpreter);
+        if let Some(verdict) = opened.identity().and_then(|identity| self.verdict(&identity, runtime)) {
+            return verdict.map(Outcome::Interpreter);
+        }
+        let mut program = Program::new(self.tree, opened, &door.path, real);
+        if let Some(verdict) = self.verdict(&program.identity, runtime) {
+            return verdict.map(Outcome::Interpreter);
         }
         let runnable = program.judge(self.tree);
         // Shims of different names may be one file, so what one leads to is nothing to remember.
@@ -190,6 +192,12 @@ impl<'t> Survey<'t> {
         };
         self.judged.push((program.identity, runtime, verdict.clone()));
         verdict.map(Outcome::Interpreter)
+    }
+
+    /// What was found out about a file before.
+    fn verdict(&self, identity: &Identity, runtime: usize) -> Option<Result<Facts, Reason>> {
+        let judged = self.judged.iter().find(|(other, of, _)| other == identity && *of == runtime);
+        judged.map(|(.., verdict)| verdict.clone())
     }
 
     fn examine(&mut self, program: &Program, runnable: Runnable, door: &Door) -> Facts {
@@ -304,7 +312,8 @@ impl<'t> Survey<'t> {
     /// An interpreter of a runtime that the catalogue does not know.
     fn visit_custom(&mut self, opened: Result<OwnedFd, Errno>, hint: &Hint) {
         let looked = opened.map_err(|error| program::failure(self.tree, &hint.path, error)).and_then(|fd| {
-            let mut program = Program::new(self.tree, fd, &hint.path)?;
+            let opened = Opened::new(self.tree, fd, &hint.path)?;
+            let mut program = Program::new(self.tree, opened, &hint.path, None);
             let runnable = program.judge(self.tree)?;
             Ok((program, runnable))
         });

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
 use crate::cache::Watch;
@@ -124,18 +124,24 @@ impl Tree {
         exists
     }
 
-    /// Whether `name` is in an open directory, link or not; `path` is the two together.
-    pub(crate) fn exists_in(
+    /// What `name` in an open directory is, if it is there; `path` is the two together.
+    pub(crate) fn kind_in(
         &self,
         directory: BorrowedFd<'_>,
         name: &CStr,
         path: impl Fn() -> PathBuf,
-    ) -> bool {
+    ) -> Option<FileType> {
         if self.root.is_some() || self.watches.is_some() {
             let path = path();
-            return self.exists(&path) || self.read_link(&path).is_some();
+            let is_link = self.read_link(&path).is_some();
+            return if is_link {
+                Some(FileType::Symlink)
+            } else {
+                self.exists(&path).then_some(FileType::Unknown)
+            };
         }
-        rustix::fs::accessat(directory, name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(FileType::from_raw_mode(stat.st_mode))
     }
 
     /// The start of a text file, at most `limit` bytes of it.

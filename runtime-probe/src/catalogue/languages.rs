@@ -46,10 +46,10 @@ pub(super) const NODE: Runtime = Runtime {
         clues: &[
             // The address of its own headers: early among the constants of every build, where
             // `node.js/v` may be ten megabytes deep.
-            Clue::library_text("libnode", Mark::after("/node-v").parts(3).then(".tar")),
+            Clue::library_text("libnode", &[Mark::after("/node-v").parts(3).then(".tar")]),
             Clue::file("{prefix}/include/node/node_version.h", Mark::after("Node.js v").parts(3)),
             Clue::Text {
-                mark: Mark::after("node.js/v").parts(3),
+                marks: &[Mark::after("node.js/v").parts(3)],
                 library: "libnode",
                 span: Span::Everything,
             },
@@ -67,7 +67,7 @@ pub(super) const DENO: Runtime = Runtime {
         args: &["run"],
         questions: &[Question::new(&["--version"], &[Mark::after("deno ").parts(3)]).cost(5)],
         clues: &[Clue::Text {
-            mark: Mark::after("Deno/").parts(3).unless_after(b'-'),
+            marks: &[Mark::after("Deno/").parts(3).unless_after(b'-')],
             library: "",
             span: Span::Everything,
         }],
@@ -82,7 +82,7 @@ pub(super) const BUN: Runtime = Runtime {
     extension: ".ts",
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::start().parts(3)]).cost(2)],
-        clues: &[Clue::Text { mark: Mark::after("Bun/").parts(3), library: "", span: Span::Everything }],
+        clues: &[Clue::Text { marks: &[Mark::after("Bun/").parts(3)], library: "", span: Span::Everything }],
         ..Program::new("bun", &["bun"])
     }],
 };
@@ -101,7 +101,7 @@ pub(super) const RUBY: Runtime = Runtime {
                 form: Form::Text(Mark::start().parts(3)),
                 library: "libruby",
             },
-            Clue::library_text("libruby", Mark::after("ruby ").parts(3)),
+            Clue::library_text("libruby", &[Mark::after("ruby ").parts(3)]),
         ],
         ..Program::new("ruby", &["ruby"])
     }],
@@ -147,7 +147,7 @@ pub(super) const PHP: Runtime = Runtime {
         versioned: &[Versioned::new("php", PHPS)],
         // Without `-n` it loads every extension first, a third of the time.
         questions: &[Question::new(&["-n", "--version"], &[Mark::after("PHP ").parts(3)]).cost(15)],
-        clues: &[Clue::text(Mark::after("PHP/").parts(3))],
+        clues: &[Clue::text(&[Mark::after("PHP/").parts(3)])],
         ..Program::new("php", &["php", "php-cli"])
     }],
 };
@@ -167,13 +167,13 @@ pub(super) const LUA: Runtime = Runtime {
                     form: Form::Text(Mark::after("Lua ").parts(2)),
                     library: "liblua",
                 },
-                Clue::library_text("liblua", Mark::after("Lua ").parts(3)),
+                Clue::library_text("liblua", &[Mark::after("Lua ").parts(3)]),
             ],
             ..Program::new("lua", &["lua"])
         },
         Program {
             questions: &[Question::new(&["-v"], &[Mark::after("LuaJIT ").parts(2)])],
-            clues: &[Clue::library_text("libluajit", Mark::after("LuaJIT ").parts(2))],
+            clues: &[Clue::library_text("libluajit", &[Mark::after("LuaJIT ").parts(2)])],
             versioned: &[Versioned::new("luajit-", &[])],
             ..Program::new("luajit", &["luajit"])
         },
@@ -189,10 +189,10 @@ pub(super) const TCL: Runtime = Runtime {
         versioned: &[Versioned::new("tclsh", &["8.5", "8.6", "8.7", "9.0"])],
         // There is no flag: a script is the only way to ask.
         questions: &[Question::new(&[], &[Mark::start()]).input("puts [info patchlevel]\n").cost(4)],
-        clues: &[
-            Clue::library_text("libtcl", Mark::before("\0tcl_patchLevel\0")),
-            Clue::library_text("libtcl", Mark::after("tcl_patchLevel\0")),
-        ],
+        clues: &[Clue::library_text(
+            "libtcl",
+            &[Mark::before("\0tcl_patchLevel\0"), Mark::after("tcl_patchLevel\0")],
+        )],
         ..Program::new("tclsh", &["tclsh"])
     }],
 };
@@ -221,7 +221,7 @@ pub(super) const GUILE: Runtime = Runtime {
     programs: &[Program {
         versioned: &[Versioned::new("guile-", &["2.2", "3.0"]), Versioned::new("guile", &["2.2", "3.0"])],
         questions: &[Question::new(&["--version"], &[Mark::after("Guile) ").parts(2)]).cost(12)],
-        clues: &[Clue::library_text("libguile-", Mark::after("guileversion\0").parts(2))],
+        clues: &[Clue::library_text("libguile-", &[Mark::after("guileversion\0").parts(2)])],
         ..Program::new("guile", &["guile"])
     }],
 };

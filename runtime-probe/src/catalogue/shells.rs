@@ -17,7 +17,7 @@ pub(super) const SHELL: Runtime = Runtime {
     programs: &[
         Program {
             questions: &[Question::new(&["--version"], &[Mark::after("version ")])],
-            clues: &[Clue::text(BASH)],
+            clues: &[Clue::text(&[BASH])],
             ..Program::new("bash", &["bash"])
         },
         // Whatever else `sh` turns out to be is decided by what is behind it, not by the name. dash has
@@ -27,22 +27,22 @@ pub(super) const SHELL: Runtime = Runtime {
         Program {
             args: &["sh"],
             questions: &[Question::new(&["--help"], &[BUSYBOX]).any_exit()],
-            clues: &[Clue::text(BUSYBOX)],
+            clues: &[Clue::text(&[BUSYBOX])],
             ..Program::new("busybox", &["busybox", "busybox.static"])
         },
         Program {
             questions: &[Question::new(&["--version"], &[Mark::after("zsh ")])],
-            clues: &[Clue::text(Mark::before("\0zsh %s (%s-%s-%s)"))],
+            clues: &[Clue::text(&[Mark::before("\0zsh %s (%s-%s-%s)")])],
             ..Program::new("zsh", &["zsh"])
         },
         Program {
             questions: &[Question::new(&["--version"], KSH).any_exit()],
-            clues: &[Clue::text(KSH[0]), Clue::text(KSH[1])],
+            clues: &[Clue::text(KSH)],
             ..Program::new("ksh93", &["ksh", "ksh93"])
         },
         Program {
             questions: &[Question::new(&["-c", "echo \"$KSH_VERSION\""], &[Mark::after("KSH R").parts(1)])],
-            clues: &[Clue::text(MKSH[0]), Clue::text(MKSH[1])],
+            clues: &[Clue::text(MKSH)],
             ..Program::new("mksh", &["mksh", "lksh", "oksh"])
         },
         Program {
@@ -73,7 +73,7 @@ pub(super) const AWK: Runtime = Runtime {
         Program {
             args: &["-f"],
             questions: &[Question::new(&["--version"], &[Mark::after("GNU Awk ")])],
-            clues: &[Clue::text(Mark::after("GNU Awk "))],
+            clues: &[Clue::text(&[Mark::after("GNU Awk ")])],
             versioned: &[Versioned::new("gawk-", &[])],
             ..Program::new("gawk", &["gawk", "awk"])
         },
@@ -87,14 +87,14 @@ pub(super) const AWK: Runtime = Runtime {
         Program {
             args: &["-f"],
             questions: &[Question::new(&["--version"], &[Mark::after("awk version ").parts(1)])],
-            clues: &[Clue::text(Mark::after("awk version ").parts(1))],
+            clues: &[Clue::text(&[Mark::after("awk version ").parts(1)])],
             ..Program::new("onetrueawk", &["original-awk", "bwk"])
         },
         // It has no name of its own here: it is what `awk` leads to.
         Program {
             args: &["-f"],
             questions: &[Question::new(&["--help"], &[BUSYBOX]).any_exit()],
-            clues: &[Clue::text(BUSYBOX)],
+            clues: &[Clue::text(&[BUSYBOX])],
             ..Program::new("busybox", &[])
         },
     ],

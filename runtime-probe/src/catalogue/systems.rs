@@ -201,7 +201,7 @@ pub(super) const MONO: Runtime = Runtime {
     extension: ".exe",
     programs: &[Program {
         questions: &[Question::new(&["--version"], &[Mark::after("compiler version ").parts(3)]).cost(2)],
-        clues: &[Clue::text(Mark::after("--version=number\0").parts(3))],
+        clues: &[Clue::text(&[Mark::after("--version=number\0").parts(3)])],
         ..Program::new("mono", &["mono", "mono-sgen"])
     }],
 };
@@ -214,7 +214,7 @@ pub(super) const SBCL: Runtime = Runtime {
     programs: &[Program {
         args: &["--script"],
         questions: &[Question::new(&["--version"], &[Mark::after("SBCL ").parts(3)])],
-        clues: &[Clue::text(Mark::before("\0SBCL %s\n").parts(3))],
+        clues: &[Clue::text(&[Mark::before("\0SBCL %s\n").parts(3)])],
         ..Program::new("sbcl", &["sbcl"])
     }],
 };

@@ -15,58 +15,77 @@ const MOST_NEEDED: usize = 128;
 /// A hash chain that is longer belongs to no real symbol table.
 const LONGEST_CHAIN: u64 = 256;
 
-/// The dynamic section of one file.
-#[derive(Debug)]
-pub(crate) struct Dynamic<'e, S> {
-    elf: &'e Elf,
-    source: &'e S,
+/// The names of needed libraries stand together: this much is read of them at once.
+const NAMES: usize = 1024;
+
+/// What the dynamic section of one file says. Addresses are already offsets.
+#[derive(Debug, Default)]
+pub(super) struct Section {
     needed: Vec<u64>,
     run_path: Option<u64>,
     strings: u64,
     symbols: Option<u64>,
     gnu_hash: Option<u64>,
     hash: Option<u64>,
+    /// A piece of the string table, and where it starts.
+    names: (u64, Vec<u8>),
 }
 
-impl<'e, S: Source> Dynamic<'e, S> {
-    /// Reads the dynamic section, if the file has one.
-    pub(crate) fn read(elf: &'e Elf, source: &'e S) -> Option<Self> {
+impl Section {
+    fn read(elf: &Elf, source: &impl Source) -> Option<Self> {
         let range = elf.dynamic.clone()?;
         let layout = elf.layout;
         let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?.min(LARGEST);
         let mut buffer = [0; LARGEST];
         let filled = source.read_at(&mut buffer[..length], range.start);
-        let mut dynamic = Self {
-            elf,
-            source,
-            needed: Vec::new(),
-            run_path: None,
-            strings: 0,
-            symbols: None,
-            gnu_hash: None,
-            hash: None,
-        };
+        let mut section = Self::default();
         for entry in buffer[..filled].chunks_exact(2 * layout.word()) {
             let (tag, value) = entry.split_at(layout.word());
             let (tag, value) = (layout.number(tag), layout.number(value));
             match tag {
                 0 => break,
-                DT_NEEDED if dynamic.needed.len() < MOST_NEEDED => dynamic.needed.push(value),
-                DT_RPATH if dynamic.run_path.is_none() => dynamic.run_path = Some(value),
-                DT_RUNPATH => dynamic.run_path = Some(value),
-                DT_STRTAB => dynamic.strings = elf.offset_of(value)?,
-                DT_SYMTAB => dynamic.symbols = elf.offset_of(value),
-                DT_GNU_HASH => dynamic.gnu_hash = elf.offset_of(value),
-                DT_HASH => dynamic.hash = elf.offset_of(value),
+                DT_NEEDED if section.needed.len() < MOST_NEEDED => section.needed.push(value),
+                DT_RPATH if section.run_path.is_none() => section.run_path = Some(value),
+                DT_RUNPATH => section.run_path = Some(value),
+                DT_STRTAB => section.strings = elf.offset_of(value)?,
+                DT_SYMTAB => section.symbols = elf.offset_of(value),
+                DT_GNU_HASH => section.gnu_hash = elf.offset_of(value),
+                DT_HASH => section.hash = elf.offset_of(value),
                 _ => {}
             }
         }
-        (dynamic.strings != 0).then_some(dynamic)
+        if section.strings == 0 {
+            return None;
+        }
+        if let Some(first) = section.needed.iter().min() {
+            let first = section.strings.checked_add(*first)?;
+            let mut names = vec![0; NAMES];
+            let filled = source.read_at(&mut names, first);
+            names.truncate(filled);
+            section.names = (first, names);
+        }
+        Some(section)
+    }
+}
+
+/// The dynamic section of a file, and the file.
+#[derive(Debug)]
+pub(crate) struct Dynamic<'e, S> {
+    elf: &'e Elf,
+    source: &'e S,
+    section: &'e Section,
+}
+
+impl<'e, S: Source> Dynamic<'e, S> {
+    /// Reads the dynamic section, if the file has one and it was not read before.
+    pub(crate) fn read(elf: &'e Elf, source: &'e S) -> Option<Self> {
+        let section = elf.section.get_or_init(|| Section::read(elf, source)).as_ref()?;
+        Some(Self { elf, source, section })
     }
 
     /// The names of the libraries it needs.
     pub(crate) fn needed(&self) -> impl Iterator<Item = String> {
-        self.needed.iter().filter_map(|&at| self.string(at))
+        self.section.needed.iter().filter_map(|&at| self.string(at))
     }
 
     /// The first needed library whose name starts with `prefix`.
@@ -76,21 +95,29 @@ impl<'e, S: Source> Dynamic<'e, S> {
 
     /// Where the program says its libraries are, as it is written.
     pub(crate) fn run_path(&self) -> Option<String> {
-        self.string(self.run_path?)
+        self.string(self.section.run_path?)
     }
 
     fn string(&self, at: u64) -> Option<String> {
+        let at = self.section.strings.checked_add(at)?;
+        let (start, names) = &self.section.names;
+        let known = at.checked_sub(*start).and_then(|at| names.get(usize::try_from(at).ok()?..));
         let mut buffer = [0; 256];
-        let filled = self.source.read_at(&mut buffer, self.strings.checked_add(at)?);
-        let end = memchr::memchr(0, &buffer[..filled])?;
-        String::from_utf8(buffer[..end].to_vec()).ok()
+        let (text, end) = match known.and_then(|known| Some((known, memchr::memchr(0, known)?))) {
+            Some(known) => known,
+            None => {
+                let filled = self.source.read_at(&mut buffer, at);
+                (&buffer[..filled], memchr::memchr(0, &buffer[..filled])?)
+            }
+        };
+        std::str::from_utf8(&text[..end]).ok().map(str::to_owned)
     }
 
     /// The first bytes of the data that the symbol `name` stands for, into `buffer`.
     pub(crate) fn data<'b>(&self, name: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        let (address, size) = match self.gnu_hash {
+        let (address, size) = match self.section.gnu_hash {
             Some(table) => self.find_gnu(table, name),
-            None => self.find_classic(self.hash?, name),
+            None => self.find_classic(self.section.hash?, name),
         }?;
         let wanted = usize::try_from(size).map_or(buffer.len(), |size| size.min(buffer.len()));
         let offset = self.elf.offset_of(address)?;
@@ -185,7 +212,7 @@ impl<'e, S: Source> Dynamic<'e, S> {
         let (entry, section, value, size) = if layout.wide { (24, 6, 8, 16) } else { (16, 14, 4, 8) };
         let mut symbol = [0; 24];
         let symbol = &mut symbol[..entry];
-        let at = self.symbols?.checked_add(index.checked_mul(entry as u64)?)?;
+        let at = self.section.symbols?.checked_add(index.checked_mul(entry as u64)?)?;
         if self.source.read_at(symbol, at) != entry {
             return None;
         }
@@ -194,7 +221,7 @@ impl<'e, S: Source> Dynamic<'e, S> {
         }
         let mut stored = [0; 64];
         let stored = stored.get_mut(..=name.len())?;
-        let text = self.strings.checked_add(layout.at(symbol, 0, 4)?)?;
+        let text = self.section.strings.checked_add(layout.at(symbol, 0, 4)?)?;
         let same = self.source.read_at(stored, text) == stored.len()
             && stored.split_last() == Some((&0, name.as_bytes()));
         let word = layout.word();

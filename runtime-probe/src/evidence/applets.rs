@@ -12,7 +12,7 @@ use crate::tree::Tree;
 /// The table of names is sorted, and these two are always first.
 const START: &[u8] = b"\0[\0[[\0";
 /// A full BusyBox has about 400 applets, in less than this many bytes.
-const LONGEST_TABLE: usize = 8 * 1024;
+const LONGEST_TABLE: usize = 6 * 1024;
 
 /// The applets of the BusyBox whose file is `real`, sorted; none when the table is not found.
 pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {

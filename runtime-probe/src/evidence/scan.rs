@@ -11,6 +11,9 @@ use crate::version::{LONGEST, Mark};
 /// Large enough that system calls do not count, small enough to stay in the cache. Mapping the file
 /// instead costs more than it saves: a fault for every page.
 const CHUNK: usize = 64 * 1024;
+/// The first chunk is smaller: many versions are among the first constants.
+const FIRST_CHUNK: usize = 16 * 1024;
+
 /// The memory that all scans of one probe share.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer(Vec<u8>);
@@ -88,16 +91,17 @@ pub(super) fn each<T>(
         }
     };
     let buffer = buffer.chunk();
-    let overlap = (LEAD + reach).min(CHUNK / 2);
+    let overlap = (LEAD + reach).min(FIRST_CHUNK / 2);
     for Range { start, end } in parts {
         let mut at = start;
         while at < end && left > 0 {
-            let wanted = usize::try_from((end - at).min(left)).map_or(CHUNK, |wanted| wanted.min(CHUNK));
+            let size = if at == start { FIRST_CHUNK } else { CHUNK };
+            let wanted = usize::try_from((end - at).min(left)).map_or(size, |wanted| wanted.min(size));
             let filled = source.read_at(&mut buffer[..wanted], at);
-            let is_last = filled < CHUNK;
+            let is_last = filled < size;
             let starts = Range {
                 start: if at == start { 0 } else { LEAD },
-                end: if is_last { filled } else { CHUNK - overlap + LEAD },
+                end: if is_last { filled } else { size - overlap + LEAD },
             };
             if let Some(found) = look(&Window { text: &buffer[..filled], starts }) {
                 return Some(found);
@@ -106,7 +110,7 @@ pub(super) fn each<T>(
                 break;
             }
             left = left.saturating_sub(filled as u64);
-            at += (CHUNK - overlap) as u64;
+            at += (size - overlap) as u64;
         }
     }
     None
