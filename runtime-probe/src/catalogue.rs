@@ -288,7 +288,7 @@ pub fn canonical(alias: &str) -> Option<&'static str> {
     let is = |name: &&str| name.eq_ignore_ascii_case(alias);
     TABLE
         .iter()
-        .find(|runtime| is(&runtime.name) || runtime.aliases.iter().any(|name| is(name)))
+        .find(|runtime| is(&runtime.name) || runtime.aliases.iter().any(is))
         .map(|runtime| runtime.name)
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Hints, (u64, String)> {
         return Err((1, "this is too long for a hints file".into()));
     }
     let text = std::str::from_utf8(text).map_err(|error| {
-        let line = text[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        let line = memchr::memchr_iter(b'\n', &text[..error.valid_up_to()]).count();
         (line as u64 + 1, "this is not UTF-8 text".to_owned())
     })?;
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {

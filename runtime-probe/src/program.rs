@@ -186,7 +186,7 @@ impl Identity {
 fn shebang(head: &[u8]) -> Option<PathBuf> {
     let line = head.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let line = line.trim_ascii_start();
-    let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
     (end > 0).then(|| PathBuf::from(OsStr::from_bytes(&line[..end])))
 }
 
@@ -199,10 +199,10 @@ fn runnable(tree: &Tree, elf: &Elf) -> Result<Runnable, Reason> {
     }
     let machine = std::env::consts::ARCH;
     let same = match (elf.arch(), machine) {
-        ("i686" | "x32", "x86_64") => true,
-        ("armv7l", "aarch64" | "arm") => true,
-        ("i686", "x86") => true,
-        ("ppc64le" | "ppc64", "powerpc64") => true,
+        ("i686" | "x32", "x86_64")
+        | ("armv7l", "aarch64" | "arm")
+        | ("i686", "x86")
+        | ("ppc64le" | "ppc64", "powerpc64") => true,
         (program, machine) => program == machine,
     };
     if same {

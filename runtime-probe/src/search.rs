@@ -137,7 +137,7 @@ impl Found {
 
     fn read(&mut self, wanted: &Wanted, place: usize) {
         let index = &*INDEX;
-        let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
         let fd = self.places[place].fd.as_fd();
         let mut directory = RawDir::new(fd, &mut buffer);
         while let Some(Ok(entry)) = directory.next() {

@@ -167,8 +167,8 @@ impl Trail<'_> {
 
     /// asdf's shims list the plugins and versions they stand for in comments.
     fn asdf(&self, script: &str) -> Shim {
-        let plugins = script.lines().filter_map(|line| line.strip_prefix("# asdf-plugin: "));
-        let plugin = plugins.filter_map(|line| line.split_whitespace().next()).next().unwrap_or_default();
+        let mut plugins = script.lines().filter_map(|line| line.strip_prefix("# asdf-plugin: "));
+        let plugin = plugins.find_map(|line| line.split_whitespace().next()).unwrap_or_default();
         let variable = format!("ASDF_{}_VERSION", plugin.to_uppercase().replace('-', "_"));
         let selected = self.option(&variable).or_else(|| self.tool_versions(plugin));
         self.tool("asdf", plugin, selected)
@@ -270,12 +270,11 @@ impl Trail<'_> {
 /// Where a member of the family keeps its versions: what the shim exports, else where the manager is.
 fn root_of(script: &str, manager: &Manager) -> Option<PathBuf> {
     let exported = script.split(&format!("export {}=\"", manager.root)).nth(1);
-    let root = match exported {
-        Some(rest) => Path::new(rest.split('"').next()?),
-        None => {
-            let call = script.split("exec \"").find(|call| call.contains(&format!("/{}\"", manager.name)))?;
-            Path::new(call.split('"').next()?).parent()?.parent()?
-        }
+    let root = if let Some(rest) = exported {
+        Path::new(rest.split('"').next()?)
+    } else {
+        let call = script.split("exec \"").find(|call| call.contains(&format!("/{}\"", manager.name)))?;
+        Path::new(call.split('"').next()?).parent()?.parent()?
     };
     root.is_absolute().then(|| root.to_owned())
 }

@@ -241,6 +241,7 @@ impl<'t> Survey<'t> {
 
     /// Asks the interpreters for which `wanted` holds, and believes them.
     pub(crate) fn ask(&mut self, wanted: impl Fn(&catalogue::Program, Confidence) -> bool) {
+        self.rows = rows::merge_twins(std::mem::take(&mut self.rows));
         let mut asked = Vec::new();
         let mut inquiries = Vec::new();
         for (index, row) in self.rows.iter().enumerate() {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use support::{Elf, Root};
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_runtime-probe")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_runtime-probe")).args(arguments).output().expect("the command runs")
 }
 
 #[test]

@@ -113,7 +113,6 @@ pub(super) const R: Runtime = Runtime {
     aliases: &["rscript"],
     extension: ".R",
     programs: &[Program {
-        versioned: &[Versioned::new("Rscript-", &[])],
         questions: &[Question::new(&["--version"], &[Mark::after("version ").parts(3)])],
         clues: &[Clue::Own(Reader::RHome)],
         scripted: true,

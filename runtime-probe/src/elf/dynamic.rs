@@ -103,12 +103,12 @@ impl<'e, S: Source> Dynamic<'e, S> {
         let (start, names) = &self.section.names;
         let known = at.checked_sub(*start).and_then(|at| names.get(usize::try_from(at).ok()?..));
         let mut buffer = [0; 256];
-        let (text, end) = match known.and_then(|known| Some((known, memchr::memchr(0, known)?))) {
-            Some(known) => known,
-            None => {
-                let filled = self.source.read_at(&mut buffer, at);
-                (&buffer[..filled], memchr::memchr(0, &buffer[..filled])?)
-            }
+        let known = known.and_then(|known| Some((known, memchr::memchr(0, known)?)));
+        let (text, end) = if let Some(known) = known {
+            known
+        } else {
+            let filled = self.source.read_at(&mut buffer, at);
+            (&buffer[..filled], memchr::memchr(0, &buffer[..filled])?)
         };
         std::str::from_utf8(&text[..end]).ok().map(str::to_owned)
     }

@@ -36,6 +36,14 @@ impl Row {
         self.facts.evidence.kind.confidence()
     }
 
+    /// Whether both are of one release, given that they are one program in one directory. Launchers of one
+    /// installation need not show their version for that; `python3.9` and `python3.12` must.
+    fn is_same_release(&self, other: &Self) -> bool {
+        let program = self.program();
+        let (own, its) = (&self.facts.version, &other.facts.version);
+        own.is_some() && own == its || program.scripted && program.versioned.is_empty()
+    }
+
     /// Another door leads here. It is the better one if its name is better, unless it is off the path.
     pub(super) fn also(&mut self, door: Door) {
         let name = name_of(&door.path);
@@ -130,8 +138,7 @@ pub(super) fn merge_twins(rows: Vec<Row>) -> Vec<Row> {
         let twin = kept.iter_mut().find(|other| {
             other.door.slot.runtime == row.door.slot.runtime
                 && other.facts.program == row.facts.program
-                && other.facts.version.is_some()
-                && other.facts.version == row.facts.version
+                && other.is_same_release(&row)
                 && other.facts.real.parent() == row.facts.real.parent()
                 && other.environment == row.environment
         });

@@ -2,6 +2,7 @@
 
 /// What to build. Addresses equal file offsets, which the format allows and keeps this readable.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one way in which ELF files differ")]
 pub struct Elf {
     pub machine: u16,
     pub wide: bool,
@@ -140,8 +141,12 @@ impl Elf {
         let mut dynamic = Vec::new();
         let mut entry =
             |tag: usize, value: usize| dynamic.extend([self.word(tag), self.word(value)].concat());
-        needed.iter().for_each(|&name| entry(1, name));
-        run_path.into_iter().for_each(|path| entry(29, path));
+        for name in needed {
+            entry(1, name);
+        }
+        if let Some(path) = run_path {
+            entry(29, path);
+        }
         entry(5, strings_at);
         entry(6, symbols_at);
         entry(if self.classic_hash { 4 } else { 0x6fff_fef5 }, hash_at);
@@ -153,9 +158,10 @@ impl Elf {
 
         let end = CONSTANTS_AT + constants.len();
         let code = 5;
-        let mut segments = match self.joined {
-            true => vec![(1, code, 0, end)],
-            false => vec![(1, code, 0, CONSTANTS_AT), (1, 4, CONSTANTS_AT, constants.len())],
+        let mut segments = if self.joined {
+            vec![(1, code, 0, end)]
+        } else {
+            vec![(1, code, 0, CONSTANTS_AT), (1, 4, CONSTANTS_AT, constants.len())]
         };
         segments.push((2, 6, dynamic_at, dynamic.len()));
         segments.extend(interpreter.map(|(at, length)| (3, 4, at, length)));
@@ -167,9 +173,10 @@ impl Elf {
     fn symbol_entry(&self, name: usize, value: usize, size: usize, section: usize) -> Vec<u8> {
         let (name, section) = (self.number(name, 4), self.number(section, 2));
         let (value, size) = (self.word(value), self.word(size));
-        match self.wide {
-            true => [name, vec![0x11, 0], section, value, size].concat(),
-            false => [name, value, size, vec![0x11, 0], section].concat(),
+        if self.wide {
+            [name, vec![0x11, 0], section, value, size].concat()
+        } else {
+            [name, value, size, vec![0x11, 0], section].concat()
         }
     }
 
@@ -237,9 +244,10 @@ impl Elf {
             let (kind, flags) = (self.number(kind, 4), self.number(flags, 4));
             let [offset, length, align] = [offset, length, 8].map(|value| self.word(value));
             let places = [offset.clone(), offset.clone(), offset, length.clone(), length];
-            header.extend(match self.wide {
-                true => [kind, flags, places.concat(), align].concat(),
-                false => [kind, places.concat(), flags, align].concat(),
+            header.extend(if self.wide {
+                [kind, flags, places.concat(), align].concat()
+            } else {
+                [kind, places.concat(), flags, align].concat()
             });
         }
         file[..header.len()].copy_from_slice(&header);
