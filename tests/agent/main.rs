@@ -6,6 +6,7 @@ mod crash;
 mod demo;
 mod drain;
 mod exec;
+mod finality;
 mod mistakes;
 mod output;
 mod parameters;

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Connection, Row, SqliteConnection};
 
 /// Nothing that a test waits for takes longer, even on a busy machine.
@@ -145,19 +146,23 @@ impl Plane {
 
     /// The rows of a query, each value as text, null as the empty text.
     pub(crate) fn query(&self, sql: &'static str) -> Vec<Vec<String>> {
+        self.try_query(sql).expect("a query that is not refused")
+    }
+
+    /// The rows of a query, or why it was refused.
+    pub(crate) fn try_query(&self, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let url = format!("sqlite://{}/control-plane.db", self.path().display());
         runtime.block_on(async {
             let mut connection = SqliteConnection::connect(&url).await.expect("the control plane's database");
-            let rows = sqlx::query(sql).fetch_all(&mut connection).await.expect("a valid query");
-            rows.iter()
-                .map(|row| (0..row.columns().len()).map(|column| text(row, column)).collect())
-                .collect()
+            let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
+            let values = |row| (0..SqliteRow::len(row)).map(|column| text(row, column)).collect();
+            Ok(rows.iter().map(values).collect())
         })
     }
 }
 
-fn text(row: &sqlx::sqlite::SqliteRow, column: usize) -> String {
+fn text(row: &SqliteRow, column: usize) -> String {
     row.try_get::<Option<String>, _>(column)
         .map(Option::unwrap_or_default)
         .or_else(|_| row.try_get::<i64, _>(column).map(|number| number.to_string()))
