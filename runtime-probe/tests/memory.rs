@@ -65,13 +65,13 @@ impl Aged {
     }
 
     fn probe(&self) -> Report {
-        probe(&self.options).unwrap()
+        probe(&self.options).expect("a report")
     }
 
     /// Probes until the answer is remembered: files must have rested for two seconds.
     fn remembered(&self) -> Report {
         let start = SystemTime::now();
-        while start.elapsed().is_ok_and(|waited| waited < Duration::from_secs(60)) {
+        while start.elapsed().is_ok_and(|waited| waited < Duration::from_mins(1)) {
             let report = self.probe();
             if report.cached {
                 return report;

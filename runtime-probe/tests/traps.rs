@@ -48,12 +48,12 @@ fn a_file_nobody_may_execute_is_rejected() {
 #[test]
 fn a_noexec_mount_is_named_as_such() {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let noexec = mounts.lines().filter_map(|line| {
+    let mut noexec = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ');
         let (place, options) = (words.nth(1)?, words.nth(1)?);
         options.split(',').any(|option| option == "noexec").then(|| place.to_owned())
     });
-    let Some(directory) = noexec.filter_map(|place| tempfile::tempdir_in(place).ok()).next() else {
+    let Some(directory) = noexec.find_map(|place| tempfile::tempdir_in(place).ok()) else {
         println!("skipped: no writable file system here is mounted noexec");
         return;
     };
