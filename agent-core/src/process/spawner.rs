@@ -6,17 +6,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::child::Child;
 use super::wire::{Job, Step};
 use super::zygote;
 use crate::execution::Claim;
+
+/// How long a start may take. It is well under a millisecond, unless the program is on a file system that hangs.
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Starts processes, and only for who holds a claim.
 #[derive(Debug)]
@@ -91,9 +96,11 @@ impl Spawner {
         self.request(&theirs).await.map_err(SpawnError::Helper)?;
         // The child's ends live on in the supervisor alone, or their end would never be seen here.
         drop(theirs);
-        match child.begin(&message).await {
-            Ok(()) => Ok(child),
-            Err(refused) => Err(refused.into_spawn_error(job)),
+        // Dropping the child on the way out ends whatever had been started after all.
+        match timeout(START_PATIENCE, child.begin(&message)).await {
+            Ok(Ok(())) => Ok(child),
+            Ok(Err(refused)) => Err(refused.into_spawn_error(job)),
+            Err(_) => Err(SpawnError::Helper(io::ErrorKind::TimedOut.into())),
         }
     }
 
