@@ -5,8 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{Gate, Plane, Ran, Worker, await_end, read_all};
 
 fn interrupt(child: &std::process::Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, Signal::INT).expect("it waits");
+    kill_process(Pid::from_child(child), Signal::INT).expect("it waits");
 }
 
 #[test]

@@ -1,4 +1,9 @@
-use crate::support::{Plane, Ran, agent};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Plane, Ran, agent, await_end};
 
 #[test]
 fn an_action_runs_without_any_control_plane() {
@@ -39,6 +44,23 @@ fn exec_and_a_worker_agree() {
     for field in ["status", "reason", "exit_code", "data", "succeeded"] {
         assert_eq!(by_worker[field], here[field], "{field}");
     }
+}
+
+#[test]
+fn ctrl_c_ends_the_action_and_tells_what_it_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hang.sh");
+    std::fs::write(&file, "echo $$\nsleep 1000 &\nwait\n").unwrap();
+    let mut command = agent();
+    let mut running =
+        command.arg("exec").arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut action = String::new();
+    BufReader::new(running.stderr.as_mut().unwrap()).read_line(&mut action).unwrap();
+    kill_process(Pid::from_child(&running), Signal::INT).unwrap();
+    let ran = Ran::from(running.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.json()["status"].as_str()), (1, Some("cancelled")));
+    assert_eq!(ran.json()["stdout"], action);
+    await_end(action.trim());
 }
 
 #[test]
