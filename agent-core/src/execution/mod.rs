@@ -27,7 +27,7 @@ pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
 use crate::control_plane::{Announcements, Executions};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason};
-use crate::process::Spawner;
+use crate::process::{SpawnError, Spawner};
 use crate::secrets::ChildEnvironment;
 
 /// What all executions of a worker share.
@@ -109,16 +109,22 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
     };
     let child = match workshop.spawner.spawn(claim, &plan.job).await {
         Ok(child) => child,
-        Err(error) => {
-            let hint = error.hint();
-            let outcome = Outcome::without_process(Reason::SpawnFailed, error.to_string());
-            return if let Some(hint) = hint { outcome.with_hint(hint) } else { outcome };
-        }
+        Err(error) => return not_started(&error),
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
     observation.conclude(&plan)
+}
+
+/// A helper process that fails is the agent's own failure; anything else is the action's or the system's.
+fn not_started(error: &SpawnError) -> Outcome {
+    let reason = if matches!(error, SpawnError::Helper(_)) { Reason::AgentError } else { Reason::SpawnFailed };
+    let outcome = Outcome::without_process(reason, error.to_string());
+    match error.hint() {
+        Some(hint) => outcome.with_hint(hint),
+        None => outcome,
+    }
 }
 
 /// Awaits `future`, or returns what it panicked with.
