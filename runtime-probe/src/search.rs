@@ -84,7 +84,9 @@ pub(crate) struct Found {
 
 /// Searches `PATH` and, unless told otherwise, the places beside it.
 pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[PathBuf]) -> Found {
-    let mut found = Found { places: Vec::new(), entries: Vec::new(), warnings: Vec::new() };
+    // Room for what a full image has: growing costs more than the search in a small allocator.
+    let mut found =
+        Found { places: Vec::with_capacity(32), entries: Vec::with_capacity(96), warnings: Vec::new() };
     let path = options.search_path();
     for directory in path.as_bytes().split(|&byte| byte == b':') {
         let directory = Path::new(OsStr::from_bytes(directory));

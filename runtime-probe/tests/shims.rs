@@ -41,7 +41,7 @@ fn pyenv() -> Root {
 
 fn with(root: &Root, variables: &[(&str, &str)]) -> Report {
     let options = root.options().path("/root/.pyenv/shims:/usr/bin").variables(variables.iter().copied());
-    probe(&options).unwrap()
+    probe(&options).expect("a report")
 }
 
 const HOME: (&str, &str) = ("HOME", "/root");

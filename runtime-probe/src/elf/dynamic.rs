@@ -16,10 +16,10 @@ const MOST_NEEDED: usize = 128;
 const LONGEST_CHAIN: u64 = 256;
 
 /// The names of needed libraries stand together: this much is read of them at once.
-const NAMES: usize = 1024;
+const NAMES: usize = 512;
 
 /// What the dynamic section of one file says. Addresses are already offsets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Section {
     needed: Vec<u64>,
     run_path: Option<u64>,
@@ -27,8 +27,10 @@ pub(super) struct Section {
     symbols: Option<u64>,
     gnu_hash: Option<u64>,
     hash: Option<u64>,
-    /// A piece of the string table, and where it starts.
-    names: (u64, Vec<u8>),
+    /// A piece of the string table, where it starts, and how much of it there is.
+    names: [u8; NAMES],
+    names_start: u64,
+    names_length: usize,
 }
 
 impl Section {
@@ -38,7 +40,17 @@ impl Section {
         let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?.min(LARGEST);
         let mut buffer = [0; LARGEST];
         let filled = source.read_at(&mut buffer[..length], range.start);
-        let mut section = Self::default();
+        let mut section = Self {
+            needed: Vec::new(),
+            run_path: None,
+            strings: 0,
+            symbols: None,
+            gnu_hash: None,
+            hash: None,
+            names: [0; NAMES],
+            names_start: 0,
+            names_length: 0,
+        };
         for entry in buffer[..filled].chunks_exact(2 * layout.word()) {
             let (tag, value) = entry.split_at(layout.word());
             let (tag, value) = (layout.number(tag), layout.number(value));
@@ -58,11 +70,8 @@ impl Section {
             return None;
         }
         if let Some(first) = section.needed.iter().min() {
-            let first = section.strings.checked_add(*first)?;
-            let mut names = vec![0; NAMES];
-            let filled = source.read_at(&mut names, first);
-            names.truncate(filled);
-            section.names = (first, names);
+            section.names_start = section.strings.checked_add(*first)?;
+            section.names_length = source.read_at(&mut section.names, section.names_start);
         }
         Some(section)
     }
@@ -100,8 +109,9 @@ impl<'e, S: Source> Dynamic<'e, S> {
 
     fn string(&self, at: u64) -> Option<String> {
         let at = self.section.strings.checked_add(at)?;
-        let (start, names) = &self.section.names;
-        let known = at.checked_sub(*start).and_then(|at| names.get(usize::try_from(at).ok()?..));
+        let names = &self.section.names[..self.section.names_length];
+        let known = at.checked_sub(self.section.names_start);
+        let known = known.and_then(|at| names.get(usize::try_from(at).ok()?..));
         let mut buffer = [0; 256];
         let known = known.and_then(|known| Some((known, memchr::memchr(0, known)?)));
         let (text, end) = if let Some(known) = known {
