@@ -119,7 +119,8 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.
 fn not_started(error: &SpawnError) -> Outcome {
-    let reason = if matches!(error, SpawnError::Helper(_)) { Reason::AgentError } else { Reason::SpawnFailed };
+    let reason =
+        if matches!(error, SpawnError::Helper(_)) { Reason::AgentError } else { Reason::SpawnFailed };
     let outcome = Outcome::without_process(reason, error.to_string());
     match error.hint() {
         Some(hint) => outcome.with_hint(hint),
