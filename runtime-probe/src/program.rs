@@ -63,7 +63,7 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// A program for some processor.
-    Elf(Elf),
+    Elf(Box<Elf>),
     /// A text file with a first line that names its interpreter.
     Script {
         /// The interpreter.
@@ -109,7 +109,7 @@ impl Program {
         let filled = FileSource(self.fd.as_fd()).read_at(&mut page, 0);
         let head = &page[..filled];
         self.kind = if let Some(elf) = Elf::parse(head, &FileSource(self.fd.as_fd())) {
-            Kind::Elf(elf)
+            Kind::Elf(Box::new(elf))
         } else if let Some(interpreter) = shebang(head) {
             Kind::Script { interpreter, text: head.to_vec() }
         } else {
