@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::EnvironmentKind;
+use crate::evidence::{self, Buffer};
 use crate::report::Interpreter;
 use crate::tree::Tree;
 use crate::version;
@@ -68,7 +69,7 @@ pub struct Gpu {
 }
 
 /// What `interpreter` brings.
-pub(crate) fn of(tree: &Tree, interpreter: &Interpreter) -> Capabilities {
+pub(crate) fn of(tree: &Tree, interpreter: &Interpreter, buffer: &mut Buffer) -> Capabilities {
     let real = &interpreter.real;
     let (Some(directory), Some(prefix)) = (real.parent(), real.parent().and_then(Path::parent)) else {
         return Capabilities::default();
@@ -97,7 +98,7 @@ pub(crate) fn of(tree: &Tree, interpreter: &Interpreter) -> Capabilities {
             found.side_by_side.sort_by(|left, right| version::compare(left, right));
         }
         "shell" if interpreter.implementation == "busybox" => {
-            found.applets = crate::evidence::applets(tree, real);
+            found.applets = evidence::applets(tree, real, buffer);
         }
         _ => {}
     }

@@ -303,9 +303,9 @@ impl<'t> Survey<'t> {
         for row in &mut rows {
             self.warnings.extend(row.take_hint());
         }
-        let tree = self.tree;
+        let (tree, buffer) = (self.tree, &mut self.buffer);
         let mut interpreters: Vec<Interpreter> =
-            rows.into_iter().map(|row| row.into_interpreter(tree)).collect();
+            rows.into_iter().map(|row| row.into_interpreter(tree, buffer)).collect();
         interpreters.append(&mut self.custom);
         interpreters
     }

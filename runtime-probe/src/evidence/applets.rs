@@ -15,7 +15,7 @@ const START: &[u8] = b"\0[\0[[\0";
 const LONGEST_TABLE: usize = 6 * 1024;
 
 /// The applets of the BusyBox whose file is `real`, sorted; none when the table is not found.
-pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {
+pub(crate) fn applets(tree: &Tree, real: &Path, buffer: &mut Buffer) -> Vec<String> {
     let Ok(fd) = tree.open(real) else {
         return Vec::new();
     };
@@ -25,7 +25,7 @@ pub(crate) fn applets(tree: &Tree, real: &Path) -> Vec<String> {
     let Some(elf) = Elf::parse(&page[..filled], &source) else {
         return Vec::new();
     };
-    scan::each(&elf, &source, &mut Buffer::default(), Span::Constants, LONGEST_TABLE, |window| {
+    scan::each(&elf, &source, buffer, Span::Constants, LONGEST_TABLE, |window| {
         let start = window.find(START).next()? + 1;
         let end = (start + LONGEST_TABLE).min(window.text.len());
         Some(table(&window.text[start..end]))

@@ -8,9 +8,9 @@ use crate::catalogue::Span;
 use crate::elf::{Elf, Source};
 use crate::version::{LONGEST, Mark};
 
-/// Large enough that system calls do not count, small enough to stay in the cache. Mapping the file
-/// instead costs more than it saves: a fault for every page.
-const CHUNK: usize = 64 * 1024;
+/// Large enough that system calls do not count, small enough to stay in the cache and to cost a new process
+/// few page faults. Mapping the file instead costs more than it saves: a fault for every page of it.
+const CHUNK: usize = 32 * 1024;
 /// The first chunk is smaller: many versions are among the first constants.
 const FIRST_CHUNK: usize = 16 * 1024;
 

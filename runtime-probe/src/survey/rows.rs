@@ -6,6 +6,7 @@ use super::{Door, Facts, name_of};
 use crate::capabilities::{self, Capabilities};
 use crate::catalogue::Program as Entry;
 use crate::environment::Environment;
+use crate::evidence::Buffer;
 use crate::hints::Hint;
 use crate::program::Program;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Runnable};
@@ -92,7 +93,7 @@ impl Row {
         warning
     }
 
-    pub(super) fn into_interpreter(self, tree: &Tree) -> Interpreter {
+    pub(super) fn into_interpreter(self, tree: &Tree, buffer: &mut Buffer) -> Interpreter {
         let program = self.program();
         let Self { facts, door, environment, names } = self;
         let runtime = door.slot.runtime();
@@ -126,7 +127,7 @@ impl Row {
             environment,
             capabilities: Capabilities::default(),
         };
-        interpreter.capabilities = capabilities::of(tree, &interpreter);
+        interpreter.capabilities = capabilities::of(tree, &interpreter, buffer);
         interpreter
     }
 }
