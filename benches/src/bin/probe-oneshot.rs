@@ -74,6 +74,31 @@ fn main() {
         time(5, || assert!(walk(&everything).1 > 0)),
     );
 
+    fresh_processes(&mut show);
+
+    println!();
+    for (label, slow, fast) in [
+        ("which + --version : fast, the reference's 8", serial_eight, eight),
+        ("which + --version : fast, whole table", serial, table),
+        ("which + --version : full", serial, full_mode),
+    ] {
+        println!(
+            "{label:46} {:6.0} × by minimum, {:6.0} × by median",
+            slow.least / fast.least,
+            slow.median / fast.median
+        );
+    }
+    if let Some(file) = svg() {
+        let bars: Vec<(String, f64)> =
+            rows.iter().map(|(label, times)| (label.clone(), times.median)).collect();
+        std::fs::write(&file, chart::bars("Finding interpreters, median, logarithmic", &bars))
+            .expect("the chart");
+        println!("\ndrawn: {}", file.display());
+    }
+}
+
+/// Times the `runtime-probe` command from exec to exit.
+fn fresh_processes(show: &mut impl FnMut(&str, Times) -> Times) {
     if let Some(command) = command() {
         let fresh = |arguments: &[&str]| {
             let status = Command::new(&command).args(arguments).stdout(Stdio::null()).status();
@@ -102,26 +127,6 @@ fn main() {
         }
     } else {
         println!("(no runtime-probe beside this program: build it to time fresh processes)");
-    }
-
-    println!();
-    for (label, slow, fast) in [
-        ("which + --version : fast, the reference's 8", serial_eight, eight),
-        ("which + --version : fast, whole table", serial, table),
-        ("which + --version : full", serial, full_mode),
-    ] {
-        println!(
-            "{label:46} {:6.0} × by minimum, {:6.0} × by median",
-            slow.least / fast.least,
-            slow.median / fast.median
-        );
-    }
-    if let Some(file) = svg() {
-        let bars: Vec<(String, f64)> =
-            rows.iter().map(|(label, times)| (label.clone(), times.median)).collect();
-        std::fs::write(&file, chart::bars("Finding interpreters, median, logarithmic", &bars))
-            .expect("the chart");
-        println!("\ndrawn: {}", file.display());
     }
 }
 
