@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ATTUNE_COMMIT"), ", ", env!("ATTUNE_TARGET"), ")");
@@ -53,7 +53,7 @@ pub(crate) enum Verb {
     /// Ask a control plane for an execution
     Submit(SubmitArgs),
     /// Tell which interpreters this container has, and how we know
-    Probe(ProbeArgs),
+    Probe(runtime_probe::command::Arguments),
     /// Bring packs into a control plane
     Pack(PackArgs),
     /// List every reason for which an execution can end
@@ -115,29 +115,6 @@ pub(crate) struct SubmitArgs {
     /// Print JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ProbeArgs {
-    /// `fast` reads the file system and starts nothing, `full` asks every interpreter, `compare` does both and
-    /// exits with 1 where they disagree
-    #[arg(long, value_enum, default_value_t = ProbeMode::Fast)]
-    pub(crate) mode: ProbeMode,
-
-    /// Print JSON on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Probe the root file system in DIR, an unpacked image, without entering it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) root: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProbeMode {
-    Fast,
-    Full,
-    Compare,
 }
 
 #[derive(Debug, Args)]

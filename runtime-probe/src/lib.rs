@@ -25,6 +25,8 @@ mod ask;
 mod cache;
 mod capabilities;
 pub mod catalogue;
+#[cfg(feature = "cli")]
+pub mod command;
 mod compare;
 mod elf;
 mod environment;

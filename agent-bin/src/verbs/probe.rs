@@ -2,23 +2,12 @@
 
 use std::process::ExitCode;
 
-use runtime_probe::{Mode, Options};
+use runtime_probe::command::Arguments;
 
-use crate::cli::{ProbeArgs, ProbeMode};
-use crate::exit::{Failure, print};
+use crate::exit::{FAILED, Failure, print};
 
-pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Failure> {
-    let mode = match args.mode {
-        ProbeMode::Fast => Mode::Fast,
-        ProbeMode::Full | ProbeMode::Compare => Mode::Full,
-    };
-    let options = Options { mode, root: args.root.clone(), ..Options::default() };
-    let report = runtime_probe::probe(&options)?;
-    if args.json {
-        let text = serde_json::to_string(&report).map_err(std::io::Error::from)?;
-        print(&format!("{text}\n"))?;
-    } else {
-        print(&format!("{}\n", report.table()))?;
-    }
-    Ok(ExitCode::SUCCESS)
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let answer = arguments.run()?;
+    print(&answer.text)?;
+    Ok(if answer.agreed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
