@@ -63,3 +63,18 @@ fn two_workers_share_the_work_and_run_nothing_twice() {
     let workers = plane.query("SELECT count(*) FROM execution WHERE action_ref = 'my.mark' GROUP BY worker");
     assert_eq!(workers.len(), 2, "both had their share: {workers:?}");
 }
+
+#[test]
+fn eight_processes_that_open_a_new_control_plane_at_once_all_find_its_packs() {
+    let plane = Plane::new();
+    let submitters: Vec<_> = (0..PROCESSES)
+        .map(|_| {
+            plane.submit(&["examples.python_words"]).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for submitter in submitters {
+        let ran = Ran::from(submitter.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    assert_eq!(plane.query("SELECT count(*) FROM execution"), [[PROCESSES.to_string()]]);
+}

@@ -21,6 +21,21 @@ pub(super) struct Life {
     _lock: File,
 }
 
+/// Waits until no other process is opening the control plane in `directory`, and keeps others waiting until what is
+/// returned is dropped. Opening takes milliseconds, and the kernel lets go for who dies meanwhile.
+pub(super) async fn alone(directory: PathBuf) -> Result<File> {
+    let lock = move || {
+        let path = directory.join("opening.lock");
+        let describe = || format!("lock {}", path.display());
+        std::fs::create_dir_all(&directory).doing(|| format!("create {}", directory.display()))?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).doing(describe)?;
+        file.lock().doing(describe)?;
+        Ok(file)
+    };
+    let locked = tokio::task::spawn_blocking(lock).await;
+    locked.unwrap_or_else(|error| Err(Error::new(ErrorKind::System, "cannot wait for a lock").because(error)))
+}
+
 impl Liveness {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory).doing(|| format!("create {}", directory.display()))?;

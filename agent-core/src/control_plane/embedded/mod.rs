@@ -61,7 +61,9 @@ impl Embedded {
             Error::new(ErrorKind::Usage, format!("{} is not a usable path", directory.display()))
                 .because(error)
         })?;
-        let (pool, fresh) = store::open(&directory).await?;
+        // One process at a time: whoever comes second finds the packs that the first one installs.
+        let _opening = liveness::alone(directory.clone()).await?;
+        let pool = store::open(&directory).await?;
         let bells = directory.join("bells");
         let plane = Self {
             shared: Arc::new(Shared {
@@ -74,7 +76,7 @@ impl Embedded {
                 pool,
             }),
         };
-        if fresh {
+        if plane.has_no_packs().await? {
             plane.install_builtin_packs().await?;
         }
         Ok(plane)

@@ -13,6 +13,12 @@ use crate::packs::{
 };
 
 impl Embedded {
+    /// Whether the control plane is new, or whoever made it died before the packs were in.
+    pub(super) async fn has_no_packs(&self) -> Result<bool> {
+        let row = sqlx::query("SELECT NOT EXISTS (SELECT 1 FROM pack)").fetch_one(self.pool()).await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// Brings the built-in packs into a new control plane.
     pub(super) async fn install_builtin_packs(&self) -> Result<()> {
         let packs_dir = self.packs_dir();

@@ -20,8 +20,8 @@ const APPLICATION_ID: i64 = 0x4174_456d;
 /// How long a writer waits for others. Transactions take well under a millisecond.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Opens the database below `directory`; the second value says whether it was just created.
-pub(super) async fn open(directory: &Path) -> Result<(SqlitePool, bool)> {
+/// Opens the database below `directory`, and creates it where there is none.
+pub(super) async fn open(directory: &Path) -> Result<SqlitePool> {
     std::fs::create_dir_all(directory).doing(|| format!("create {}", directory.display()))?;
     let path = directory.join(FILE);
     let options = SqliteConnectOptions::new()
@@ -37,14 +37,14 @@ pub(super) async fn open(directory: &Path) -> Result<(SqlitePool, bool)> {
         .connect_with(options)
         .await
         .map_err(|error| unusable(&path, error))?;
-    let fresh = prepare(&pool, &path).await?;
+    prepare(&pool, &path).await?;
     // Only now: the mode is kept in the file, and a file that was refused must stay as it was.
     sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await.map_err(|error| unusable(&path, error))?;
-    Ok((pool, fresh))
+    Ok(pool)
 }
 
 /// Creates the tables in an empty file; refuses a file of another program or another version.
-async fn prepare(pool: &SqlitePool, path: &Path) -> Result<bool> {
+async fn prepare(pool: &SqlitePool, path: &Path) -> Result<()> {
     let refused = |error| unusable(path, error);
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(refused)?;
     let version: i64 =
@@ -62,7 +62,7 @@ async fn prepare(pool: &SqlitePool, path: &Path) -> Result<bool> {
             format!("PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(stamp)).execute(&mut *transaction).await.map_err(refused)?;
         transaction.commit().await.map_err(refused)?;
-        return Ok(true);
+        return Ok(());
     }
     let problem = if application != APPLICATION_ID {
         Some(("is a database of another program".to_owned(), "name another directory"))
@@ -80,7 +80,7 @@ async fn prepare(pool: &SqlitePool, path: &Path) -> Result<bool> {
         None
     };
     match problem {
-        None => Ok(false),
+        None => Ok(()),
         Some((problem, hint)) => {
             Err(Error::new(ErrorKind::Invalid, format!("{} {problem}; it was not touched", path.display()))
                 .hint(hint))
