@@ -44,7 +44,7 @@ const fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Usage => 2,
         ErrorKind::Invalid => 65,
-        ErrorKind::ControlPlane => 69,
+        ErrorKind::ControlPlane | ErrorKind::Unavailable => 69,
         ErrorKind::System => 71,
         ErrorKind::Conflict => 73,
     }

@@ -14,8 +14,10 @@ pub enum ErrorKind {
     Conflict,
     /// The file system or the operating system refused.
     System,
-    /// The control plane refused or cannot be reached.
+    /// The control plane refused.
     ControlPlane,
+    /// The control plane cannot be reached, or cannot answer just now: the same call may work later.
+    Unavailable,
 }
 
 /// What failed, and a hint.

@@ -24,6 +24,7 @@ pub mod secrets;
 pub mod telemetry;
 pub mod worker;
 
+mod backoff;
 mod error;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agent_core::control_plane::solo::Solo;
-use agent_core::execution::{self, Claim, Claimed, Stop, Streams, stop_channel};
+use agent_core::execution::{self, Attempted, Claimed, Stop, Streams, stop_channel};
 use agent_core::model::{
     Action, Execution, OutputFormat, ParameterDelivery, ParameterFormat, ParameterSpec, Parameters, Schema,
     WorkOrder,
@@ -31,7 +31,8 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, F
     let order = work_order(&library, &args)?;
     let workshop = session.workshop(lookup::interpreters()?, directories)?;
     let solo = Solo::new(order);
-    let Claimed::Ours(claim) = Claim::take(&solo, solo.dispatch().clone()).await? else {
+    let attempt = Attempted::new(&solo, solo.dispatch());
+    let Claimed::Ours(claim) = attempt.again(&solo).await? else {
         unreachable!("nobody else knows of this execution");
     };
     let (handle, stop) = stop_channel();

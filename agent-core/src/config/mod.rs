@@ -7,11 +7,13 @@
 mod settings;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use settings::{SETTINGS, Setting};
@@ -20,7 +22,7 @@ pub use yaml::parse_yaml;
 
 use crate::error::{Doing, Error, ErrorKind, Result};
 use crate::execution::Limits;
-use crate::model::WorkerType;
+use crate::model::{Taint, WorkerType};
 
 /// A configuration file larger than this is not one.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -30,6 +32,10 @@ const FILE_LIMIT: u64 = 1 << 20;
 pub struct Config {
     /// `worker.*`
     pub worker: WorkerConfig,
+    /// `database.*` and `message_queue.*`, where they are set.
+    pub servers: ServersConfig,
+    /// Where packs, environments and artifacts are.
+    pub directories: DirectoriesConfig,
     /// `log.*`
     pub log: LogConfig,
 }
@@ -41,14 +47,77 @@ pub struct WorkerConfig {
     pub name: String,
     /// Where it runs.
     pub worker_type: WorkerType,
+    /// The runtimes to offer, of those that are there; `None` is all.
+    pub runtimes: Option<Vec<String>>,
+    /// What placement may select it by.
+    pub labels: BTreeMap<String, String>,
+    /// What placement has to tolerate.
+    pub taints: Vec<Taint>,
+    /// Further keys of its capabilities.
+    pub capabilities: serde_json::Map<String, Value>,
     /// How many executions at once, at least one.
     pub max_concurrent: usize,
     /// How often the row says that the worker lives.
     pub heartbeat: Duration,
     /// How long running executions may take to end once the worker is told to stop.
     pub shutdown_timeout: Duration,
+    /// How long it goes on without its database before it stops its executions.
+    pub fencing_timeout: Duration,
+    /// Where it keeps what it could not deliver yet.
+    pub work_dir: PathBuf,
     /// What bounds each execution.
     pub limits: Limits,
+}
+
+/// How to reach the control plane's servers.
+#[derive(Debug, Clone)]
+pub struct ServersConfig {
+    /// PostgreSQL, with its credentials: never to be logged.
+    pub database_url: Option<Secret>,
+    /// The schema of the control plane's tables.
+    pub schema: String,
+    /// Certificates to trust beside the built-in roots.
+    pub database_ca: Option<PathBuf>,
+    /// Connections at most.
+    pub database_connections: u32,
+    /// RabbitMQ, with its credentials: never to be logged.
+    pub broker_url: Option<Secret>,
+    /// Certificates to trust beside the built-in roots.
+    pub broker_ca: Option<PathBuf>,
+}
+
+/// Where things are that workers share.
+#[derive(Debug, Clone)]
+pub struct DirectoriesConfig {
+    /// One directory a pack.
+    pub packs: PathBuf,
+    /// Environments with dependencies.
+    pub runtime_envs: PathBuf,
+    /// Logs and artifacts.
+    pub artifacts: PathBuf,
+}
+
+/// Text that must not be seen: it has no way to be printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for whoever has to use it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
 }
 
 /// How this process logs.
@@ -117,6 +186,59 @@ impl Sources {
         }
     }
 
+    /// A setting that has a structure: written down as YAML in a variable or in the file, and for a map also one variable
+    /// a key (`ATTUNE__WORKER__LABELS__POOL`).
+    fn structure<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T> {
+        let setting = settings::setting(key);
+        let wrong = |place: &str, text: &str| {
+            Error::new(ErrorKind::Invalid, format!("{place} is `{text}`"))
+                .hint(format!("it takes {}", setting.takes))
+        };
+        if let Some((text, place)) = self.find(setting) {
+            return yaml::from_yaml(&text).map_err(|_| wrong(&place, &text));
+        }
+        let prefix = format!("{}__", setting.variables()[0]);
+        let keys: serde_json::Map<String, Value> = self
+            .environment
+            .iter()
+            .filter_map(|(name, value)| {
+                let key = name.strip_prefix(&prefix)?.to_ascii_lowercase();
+                Some((key, Value::String(value.trim().to_owned())))
+            })
+            .collect();
+        if keys.is_empty() {
+            return Ok(T::default());
+        }
+        let keys = Value::Object(keys);
+        serde_json::from_value(keys.clone()).map_err(|_| wrong(&format!("{prefix}…"), &keys.to_string()))
+    }
+
+    fn labels(&self) -> Result<BTreeMap<String, String>> {
+        let labels: BTreeMap<String, String> = self.structure("worker.labels")?;
+        if labels.iter().any(|(key, value)| key.trim().is_empty() || value.trim().is_empty()) {
+            let setting = settings::setting("worker.labels");
+            return Err(Error::new(ErrorKind::Invalid, "a label of `worker.labels` is empty")
+                .hint(format!("it takes {}", setting.takes)));
+        }
+        Ok(labels)
+    }
+
+    fn servers(&self) -> Result<ServersConfig> {
+        let schema_like = |schema: &String| {
+            (1..=63).contains(&schema.len()) && schema.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        // What is wrong with a URL is told where it is used, without its password.
+        let any = |_: &String| true;
+        Ok(ServersConfig {
+            database_url: self.get("database.url", any)?.map(Secret::from),
+            schema: self.required("database.schema", schema_like)?,
+            database_ca: self.get("database.ca_file", |_: &PathBuf| true)?,
+            database_connections: self.required("database.max_connections", |count: &u32| *count >= 2)?,
+            broker_url: self.get("message_queue.url", any)?.map(Secret::from),
+            broker_ca: self.get("message_queue.ca_file", |_: &PathBuf| true)?,
+        })
+    }
+
     fn required<T: FromStr>(&self, key: &str, check: impl Fn(&T) -> bool) -> Result<T> {
         self.get(key, check)?.ok_or_else(|| {
             Error::new(ErrorKind::Invalid, format!("`{key}` has neither a value nor a default"))
@@ -133,16 +255,32 @@ impl Config {
     /// Checks every setting.
     pub fn load(sources: &Sources) -> Result<Self> {
         let positive = |count: &usize| *count > 0;
+        let directory = |key: &str| sources.required(key, |path: &PathBuf| !path.as_os_str().is_empty());
+        let runtimes: Option<String> = sources.get("worker.runtimes", |_| true)?;
         Ok(Self {
+            servers: sources.servers()?,
+            directories: DirectoriesConfig {
+                packs: directory("packs_base_dir")?,
+                runtime_envs: directory("runtime_envs_dir")?,
+                artifacts: directory("artifacts_dir")?,
+            },
             worker: WorkerConfig {
                 name: match sources.get("worker.name", |name: &String| !name.trim().is_empty())? {
                     Some(name) => name,
                     None => format!("worker-{}", hostname()),
                 },
                 worker_type: sources.required("worker.worker_type", |_: &WorkerType| true)?,
+                runtimes: runtimes.map(|csv| {
+                    csv.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+                }),
+                labels: sources.labels()?,
+                taints: sources.structure("worker.taints")?,
+                capabilities: sources.structure("worker.capabilities")?,
                 max_concurrent: sources.required("worker.max_concurrent_tasks", positive)?,
                 heartbeat: sources.seconds("worker.heartbeat_interval")?,
                 shutdown_timeout: sources.seconds("worker.shutdown_timeout")?,
+                fencing_timeout: sources.seconds("worker.fencing_timeout")?,
+                work_dir: directory("worker.work_dir")?,
                 limits: Limits {
                     timeout: sources.seconds("worker.task_timeout")?,
                     kill_grace: sources.seconds("worker.kill_grace")?,

@@ -1,51 +1,73 @@
 //! What we ask of a control plane, as two ports: a [`Registry`] that remembers and a [`Queue`] that hands out work.
 //!
-//! The worker knows nothing else of the world; one execution needs only [`Executions`] and [`Announcements`] of them. `embedded` answers from one SQLite file, `solo` from memory for the
-//! single execution of `attune-agent exec`.
+//! The worker knows nothing else of the world; one execution needs only [`Executions`] and [`Announcements`] of them.
+//! `attune` answers from PostgreSQL and RabbitMQ, `embedded` from one SQLite file, `solo` from memory for the single
+//! execution of `attune-agent exec`.
 
 use std::future::Future;
 
+use futures_util::future::BoxFuture;
+
 use crate::error::Result;
 use crate::model::{
-    Dispatch, Event, ExecutionId, ExecutionStatus, Outcome, Registration, WorkOrder, WorkerId, WorkerStatus,
+    ActionId, ClaimKey, Dispatch, Ending, Event, ExecutionId, ExecutionStatus, Outcome, Reason, Registration,
+    WorkOrder, WorkerId, WorkerStatus,
 };
 
+pub mod attune;
+mod clock;
 pub mod embedded;
+mod journal;
 pub mod solo;
 
+pub use journal::{Entry, Journal, Record};
+
 /// What one execution needs of the memory: that it is ours alone, and that its end is kept.
+///
+/// Both statements may be sent again after an answer that was lost: the key tells their own work from others'.
 pub trait Executions: Send + Sync + 'static {
+    /// What a claim of `dispatch` would be known by. Every call makes another.
+    fn key(&self, dispatch: &Dispatch) -> ClaimKey;
+
     /// Compares and sets `scheduled → running` for this worker and this attempt. What the answer grants belongs to
     /// this worker until it is finished.
-    fn claim(&self, dispatch: &Dispatch) -> impl Future<Output = Result<ClaimReply>> + Send;
-
-    /// Compares and sets `running` or `canceling` to the outcome's terminal state, with its result.
-    fn finish(
+    fn claim(
         &self,
-        execution: ExecutionId,
-        outcome: &Outcome,
-    ) -> impl Future<Output = Result<Finish>> + Send;
+        dispatch: &Dispatch,
+        key: &ClaimKey,
+    ) -> impl Future<Output = Result<ClaimReply>> + Send;
+
+    /// Compares and sets `running` or `canceling` to the terminal state, with its result.
+    fn finish(&self, ending: &Ending) -> impl Future<Output = Result<Finish>> + Send;
 }
 
 /// What one execution needs of the messages: that whoever follows it is told.
 pub trait Announcements: Send + Sync + 'static {
-    /// Tells whoever follows an execution. Returns when the message is safe.
-    fn publish(&self, event: &Event) -> impl Future<Output = Result<()>> + Send;
+    /// Queues these events behind all earlier ones and returns at once. They are delivered in this order, for as long
+    /// as it takes.
+    fn announce(&self, events: Vec<Event>) -> Announced;
 }
 
 /// What remembers: workers, executions, and what came of them. Every call has a deadline of its implementation's
-/// choosing.
+/// choosing; [`ErrorKind::Unavailable`](crate::ErrorKind) says that the same call may work later.
 pub trait Registry: Executions {
     /// Creates or renews the worker's row, found by its name, not yet active.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind) where a worker of this name lives.
     fn register(&self, registration: &Registration) -> impl Future<Output = Result<WorkerId>> + Send;
 
-    /// Ends what earlier lives of this worker left behind. To be called before the first dispatch is taken.
-    fn settle(&self, worker: WorkerId) -> impl Future<Output = Result<Vec<Settled>>> + Send;
+    /// Takes stock of what earlier lives of this worker left behind. What they had only been given goes back or stays
+    /// queued; what they had claimed is returned, to be reported as lost. Before the first dispatch is taken.
+    fn settle(&self, worker: WorkerId) -> impl Future<Output = Result<Vec<Orphan>>> + Send;
 
     /// Shows the worker in this state.
     fn set_status(&self, worker: WorkerId, status: WorkerStatus) -> impl Future<Output = Result<()>> + Send;
 
     /// Shows that the worker is alive, by the control plane's clock.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind) where somebody else has become this worker: it must stop.
     fn heartbeat(&self, worker: WorkerId) -> impl Future<Output = Result<()>> + Send;
 }
 
@@ -67,11 +89,50 @@ pub trait Queue: Announcements {
     /// Says that a delivery is dealt with: claimed, or never to be claimed.
     fn ack(&self, receipt: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
 
-    /// Stops handing work to this worker: what was meant for it and is not claimed goes to others at once.
+    /// Puts a delivery aside that can never be claimed, where whoever looks after the control plane finds it.
+    fn reject(&self, receipt: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
+
+    /// Gives a delivery back, so that another worker has it at once. `key` is that of a claim whose answer never came:
+    /// should it have been granted, it is undone.
+    fn hand_back(
+        &self,
+        delivery: Delivery<Self::Receipt>,
+        key: Option<&ClaimKey>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stops handing work to this worker: what was meant for it and is not claimed goes to others at once. The worker
+    /// is shown as `busy` by now. May be called again, for what was on its way the first time.
     fn retire(&self, worker: WorkerId) -> impl Future<Output = Result<()>> + Send;
 
-    /// Gives an unclaimed delivery back, so that another worker has it at once.
-    fn hand_back(&self, delivery: Delivery<Self::Receipt>) -> impl Future<Output = Result<()>> + Send;
+    /// The worker is `inactive` and has nothing left to say: removes what was kept for it alone.
+    fn leave(&self, worker: WorkerId) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Events on their way. Dropping it changes nothing about their delivery.
+#[must_use = "what is announced is safe only once this says so"]
+pub struct Announced(Option<BoxFuture<'static, bool>>);
+
+impl Announced {
+    /// Events that are safe already.
+    pub const fn safe() -> Self {
+        Self(None)
+    }
+
+    /// Events that are safe once this says so.
+    pub(crate) fn when(safe: impl Future<Output = bool> + Send + 'static) -> Self {
+        Self(Some(Box::pin(safe)))
+    }
+
+    /// Nobody waits for these.
+    pub fn unattended(self) {}
+
+    /// Awaits that every event is safe; false where the connection was given up before.
+    pub async fn safe_at_last(self) -> bool {
+        match self.0 {
+            None => true,
+            Some(safe) => safe.await,
+        }
+    }
 }
 
 /// A dispatch as the queue delivered it.
@@ -88,6 +149,18 @@ pub struct Delivery<R> {
 pub enum Notice {
     /// Somebody asks to cancel this execution.
     Cancel(ExecutionId),
+    /// A pack's actions or runtimes are new or have changed.
+    PackRegistered {
+        /// Which.
+        pack: String,
+        /// Canonical names of the runtimes that it uses.
+        runtimes: Vec<String>,
+    },
+    /// A pack is gone.
+    PackDeleted {
+        /// Which.
+        pack: String,
+    },
 }
 
 /// The answer to a claim.
@@ -97,6 +170,8 @@ pub enum ClaimReply {
     Granted(std::result::Result<Box<WorkOrder>, Box<Outcome>>),
     /// It is not ours, and must not be run.
     Denied(Denied),
+    /// It was cancelled before anybody claimed it, and nobody has announced that yet.
+    CancelledBefore(Box<Ending>),
 }
 
 /// Why a claim was denied.
@@ -119,13 +194,27 @@ pub enum Finish {
     Superseded(Option<ExecutionStatus>),
 }
 
-/// An execution that an earlier life of a worker left behind.
+/// An execution that an earlier life of a worker had claimed and did not end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// Which.
-    pub execution: ExecutionId,
-    /// What it was.
-    pub before: ExecutionStatus,
-    /// What it is now: terminal, or `requested` again.
-    pub after: ExecutionStatus,
+pub struct Orphan {
+    /// The claim.
+    pub key: ClaimKey,
+    /// The action's row, where it still exists.
+    pub action: Option<ActionId>,
+    /// What ran.
+    pub action_ref: String,
+    /// The state it was left in.
+    pub status: ExecutionStatus,
+}
+
+impl Orphan {
+    /// How it ends.
+    pub fn ending(self) -> Ending {
+        let outcome = if self.status == ExecutionStatus::Canceling {
+            Outcome::without_process(Reason::Cancelled, "the worker died while the action was being cancelled")
+        } else {
+            Outcome::without_process(Reason::WorkerLost, "the worker died while the action ran")
+        };
+        Ending::new(self.key, self.action, self.action_ref, &outcome)
+    }
 }

@@ -4,16 +4,16 @@
 
 use std::sync::Mutex;
 
-use super::{Announcements, ClaimReply, Denied, Executions, Finish};
+use super::{Announced, Announcements, ClaimReply, Denied, Executions, Finish};
 use crate::error::Result;
-use crate::model::{Attempt, Dispatch, Event, ExecutionId, ExecutionStatus, Outcome, WorkOrder, WorkerId};
+use crate::model::{ClaimKey, Dispatch, Ending, Event, ExecutionStatus, WorkOrder, WorkerId};
 
-/// The one execution, its work order until it is claimed, its outcome once it has ended.
+/// The one execution, its work order until it is claimed, its end once it has ended.
 #[derive(Debug)]
 pub struct Solo {
     dispatch: Dispatch,
     order: Mutex<Option<Box<WorkOrder>>>,
-    outcome: Mutex<Option<Outcome>>,
+    ended: Mutex<Option<ExecutionStatus>>,
 }
 
 impl Solo {
@@ -24,43 +24,46 @@ impl Solo {
             worker_id: WorkerId(0),
             action_ref: order.action_ref().to_string(),
             config: None,
-            scheduled_attempt_updated_at: Attempt(String::new()),
+            scheduled_attempt_updated_at: None,
         };
-        Self { dispatch, order: Mutex::new(Some(Box::new(order))), outcome: Mutex::new(None) }
+        Self { dispatch, order: Mutex::new(Some(Box::new(order))), ended: Mutex::new(None) }
     }
 
     /// The dispatch of the one execution.
     pub const fn dispatch(&self) -> &Dispatch {
         &self.dispatch
     }
-
-    /// What came of it.
-    pub fn into_outcome(self) -> Option<Outcome> {
-        self.outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 impl Executions for Solo {
-    async fn claim(&self, _dispatch: &Dispatch) -> Result<ClaimReply> {
+    fn key(&self, dispatch: &Dispatch) -> ClaimKey {
+        ClaimKey {
+            execution: dispatch.execution_id,
+            worker: dispatch.worker_id,
+            started_at: jiff::Timestamp::now(),
+        }
+    }
+
+    async fn claim(&self, _dispatch: &Dispatch, _key: &ClaimKey) -> Result<ClaimReply> {
         let order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         Ok(order.map_or(ClaimReply::Denied(Denied::Status(ExecutionStatus::Running)), |order| {
             ClaimReply::Granted(Ok(order))
         }))
     }
 
-    async fn finish(&self, _execution: ExecutionId, outcome: &Outcome) -> Result<Finish> {
-        let mut held = self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(earlier) = held.as_ref() {
-            return Ok(Finish::Superseded(Some(earlier.status())));
+    async fn finish(&self, ending: &Ending) -> Result<Finish> {
+        let mut ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(earlier) = *ended {
+            return Ok(Finish::Superseded(Some(earlier)));
         }
-        *held = Some(outcome.clone());
+        *ended = Some(ending.status);
         Ok(Finish::Written(ExecutionStatus::Running))
     }
 }
 
 impl Announcements for Solo {
-    async fn publish(&self, _event: &Event) -> Result<()> {
+    fn announce(&self, _events: Vec<Event>) -> Announced {
         // Whoever asked waits for the outcome itself.
-        Ok(())
+        Announced::safe()
     }
 }

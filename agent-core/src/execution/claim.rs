@@ -2,13 +2,14 @@
 
 use crate::control_plane::{ClaimReply, Denied, Executions};
 use crate::error::Result;
-use crate::model::{ActionId, Dispatch, ExecutionId, Outcome, WorkOrder};
+use crate::model::{ActionId, ClaimKey, Dispatch, Ending, ExecutionId, Outcome, WorkOrder};
 
-/// An execution that belongs to this worker until it is reported. Nothing but [`Claim::take`] can make one, and
+/// An execution that belongs to this worker until it is reported. Nothing but [`Attempted::again`] can make one, and
 /// nothing runs without one.
 #[derive(Debug)]
 pub struct Claim {
-    dispatch: Dispatch,
+    key: ClaimKey,
+    action_ref: String,
     order: std::result::Result<Box<WorkOrder>, Box<Outcome>>,
 }
 
@@ -19,30 +20,62 @@ pub enum Claimed {
     Ours(Claim),
     /// It is not, and nothing must be run.
     NotOurs(Denied),
+    /// It is not, and that it was cancelled has yet to be announced.
+    CancelledBefore(Box<Ending>),
 }
 
-impl Claim {
-    /// Tries to make the execution of `dispatch` ours.
-    pub async fn take(registry: &impl Executions, dispatch: Dispatch) -> Result<Claimed> {
-        Ok(match registry.claim(&dispatch).await? {
-            ClaimReply::Granted(order) => Claimed::Ours(Self { dispatch, order }),
+/// One claim, tried as often as it takes to get an answer: the key stays the same, so an answer that was lost is found
+/// again.
+#[derive(Debug)]
+pub struct Attempted<'d> {
+    dispatch: &'d Dispatch,
+    key: ClaimKey,
+}
+
+impl<'d> Attempted<'d> {
+    /// A claim of `dispatch` that nobody has heard of yet.
+    pub fn new(registry: &impl Executions, dispatch: &'d Dispatch) -> Self {
+        Self { dispatch, key: registry.key(dispatch) }
+    }
+
+    /// Tries to make the execution ours.
+    pub async fn again(&self, registry: &impl Executions) -> Result<Claimed> {
+        Ok(match registry.claim(self.dispatch, &self.key).await? {
+            ClaimReply::Granted(order) => Claimed::Ours(Claim {
+                key: self.key.clone(),
+                action_ref: self.dispatch.action_ref.clone(),
+                order,
+            }),
             ClaimReply::Denied(why) => Claimed::NotOurs(why),
+            ClaimReply::CancelledBefore(ending) => Claimed::CancelledBefore(ending),
         })
     }
 
+    /// What the claim is known by, should it have been granted.
+    pub const fn key(&self) -> &ClaimKey {
+        &self.key
+    }
+}
+
+impl Claim {
     /// Which execution.
     pub const fn execution(&self) -> ExecutionId {
-        self.dispatch.execution_id
+        self.key.execution
     }
 
     /// What runs.
     pub fn action_ref(&self) -> &str {
-        &self.dispatch.action_ref
+        &self.action_ref
     }
 
     /// The action's row, where it is known.
     pub fn action(&self) -> Option<ActionId> {
         self.order.as_ref().ok().and_then(|order| order.action.id)
+    }
+
+    /// How it ends.
+    pub(super) fn ending(&self, outcome: &Outcome) -> Ending {
+        Ending::new(self.key.clone(), self.action(), self.action_ref.clone(), outcome)
     }
 
     /// What is to be done, or how an execution ends that cannot be done.

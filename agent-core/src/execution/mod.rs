@@ -1,6 +1,6 @@
 //! How one execution lives and dies: claim → plan → spawn → observe → outcome → report.
 //!
-//! Each step consumes what the step before it made, so that none can be left out: only [`Claim::take`] makes a claim,
+//! Each step consumes what the step before it made, so that none can be left out: only [`Attempted::again`] makes a claim,
 //! only a claim makes a plan, and only with a claim does [`crate::process::Spawner`] start a process.
 
 mod capture;
@@ -21,11 +21,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-pub use claim::{Claim, Claimed};
+pub use claim::{Attempted, Claim, Claimed};
 pub use observe::Streams;
+pub use report::{deliver, report};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
-use crate::control_plane::{Announcements, Executions};
+use crate::control_plane::{Announcements, Executions, Journal};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason};
 use crate::process::{SpawnError, Spawner};
 use crate::secrets::ChildEnvironment;
@@ -47,6 +48,8 @@ pub struct Workshop {
     pub runtime_envs_dir: PathBuf,
     /// Bounds.
     pub limits: Limits,
+    /// What has ended and is not delivered yet.
+    pub journal: Arc<Journal>,
 }
 
 /// What bounds an execution.
@@ -71,16 +74,14 @@ pub async fn run<R: Executions, Q: Announcements>(
     stop: StopSignal,
     streams: Streams,
 ) -> Outcome {
+    // Followers see the end; nothing waits for them to have seen the beginning.
     let started = Event::StatusChanged {
         execution: claim.execution(),
         action_ref: claim.action_ref().to_owned(),
         previous: ExecutionStatus::Scheduled,
         new: ExecutionStatus::Running,
     };
-    if let Err(error) = queue.publish(&started).await {
-        // Followers see the end; a missed beginning is not worth an execution.
-        tracing::warn!(execution = claim.execution().0, %error, "the start of an execution could not be announced");
-    }
+    queue.announce(vec![started]).unattended();
     // A bug must cost this execution, not leave it `running` for ever.
     let carried_out = unless_it_panics(carry_out(&claim, workshop, stop, streams)).await;
     let outcome = carried_out.unwrap_or_else(|panic| {
@@ -91,7 +92,7 @@ pub async fn run<R: Executions, Q: Announcements>(
         );
         Outcome::without_process(Reason::AgentError, format!("the agent failed: {panic}"))
     });
-    report::report(&claim, &outcome, registry, queue).await;
+    report(claim.ending(&outcome), &workshop.journal, registry, queue).await;
     outcome
 }
 
@@ -100,8 +101,12 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Ok(order) => order,
         Err(outcome) => return outcome.clone(),
     };
-    if let Some(Stop::Cancel) = stop.now() {
-        return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
+    match stop.now() {
+        Some(Stop::Cancel) => {
+            return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
+        }
+        Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
+        _ => {}
     }
     let plan = match plan::Plan::new(order, workshop) {
         Ok(plan) => plan,

@@ -31,6 +31,10 @@ const READ_BYTES: usize = 64 << 10;
 /// never the action's.
 const DRAIN_READS: usize = (1 << 20) / READ_BYTES;
 
+/// What is said of an execution that ends because its worker is cut off.
+pub(super) const CUT_OFF: &str =
+    "the worker could not reach its database for so long that the control plane gives its executions up";
+
 /// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -207,6 +211,7 @@ impl Observation {
             (Some(Cause::Stop(Stop::Cancel)), _) => {
                 (Reason::Cancelled, Some("cancelled on request".to_owned()))
             }
+            (Some(Cause::Stop(Stop::Fence)), _) => (Reason::WorkerCutOff, Some(CUT_OFF.to_owned())),
             (Some(Cause::Stop(_)), _) => {
                 (Reason::WorkerStopped, Some("the worker stopped before the action had ended".to_owned()))
             }

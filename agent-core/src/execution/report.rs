@@ -1,63 +1,84 @@
-//! Reporting: the row first, then the messages. Nothing is announced that is not written.
+//! Reporting: the journal first, then the row, then the messages. Nothing is announced that is not written, and nothing
+//! is forgotten that is not announced.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::Claim;
-use crate::control_plane::{Announcements, Executions, Finish};
-use crate::model::{Event, ExecutionStatus, Outcome};
+use crate::backoff::Backoff;
+use crate::control_plane::{Announcements, Entry, Executions, Finish, Journal, Record};
+use crate::error::ErrorKind;
+use crate::model::{Ending, ExecutionStatus};
 
-/// Between two tries to write a terminal state, at least and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Ends on their way to their followers, from which on an execution waits for its own before it makes room for
+/// another: a broker that takes nothing must not fill the memory.
+const BACKLOG: usize = 1000;
 
-/// Writes the outcome and announces it, for as long as that takes. Dropping the future gives up, and the next life of
-/// this worker settles the execution.
-pub(super) async fn report<R: Executions, Q: Announcements>(
-    claim: &Claim,
-    outcome: &Outcome,
+/// Reports the end of an execution, for as long as that takes; returns once its row is written. Dropping the future
+/// gives up, and the next life of this worker delivers what the journal holds.
+pub async fn report<R: Executions, Q: Announcements>(
+    ending: Ending,
+    journal: &Arc<Journal>,
     registry: &R,
     queue: &Q,
 ) {
-    let execution = claim.execution();
-    let finish = insist("the outcome of an execution", claim, || registry.finish(execution, outcome)).await;
-    let previous = match finish {
-        Finish::Written(previous) => previous,
-        Finish::Superseded(status) => {
-            tracing::warn!(execution = execution.0, outcome = %outcome.status(), found = status.map(ExecutionStatus::as_str),
-                "an execution was ended by somebody else; its late outcome is dropped");
-            return;
-        }
-    };
-    tracing::info!(execution = execution.0, action = claim.action_ref(), status = %outcome.status(),
-        reason = outcome.reason().code(), error = outcome.error(), "an execution has ended");
-    let action_ref = claim.action_ref().to_owned();
-    let changed =
-        Event::StatusChanged { execution, action_ref: action_ref.clone(), previous, new: outcome.status() };
-    insist("a change of status", claim, || queue.publish(&changed)).await;
-    let completed = Event::Completed {
-        execution,
-        action: claim.action(),
-        action_ref,
-        status: outcome.status(),
-        result: outcome.to_result(),
-    };
-    insist("a completion", claim, || queue.publish(&completed)).await;
+    let record = Record::Ending(ending);
+    let entry = journal.write(&record);
+    let Record::Ending(ending) = record else { unreachable!("it was made above") };
+    deliver(ending, entry, journal, registry, queue).await;
 }
 
-/// Tries until it works, backing off.
-async fn insist<T, F>(what: &str, claim: &Claim, mut attempt: impl FnMut() -> F) -> T
-where
-    F: Future<Output = crate::error::Result<T>>,
-{
-    let (mut pause, longest) = RETRY;
+/// Delivers an end that is in the journal already.
+pub async fn deliver<R: Executions, Q: Announcements>(
+    ending: Ending,
+    entry: Entry,
+    journal: &Journal,
+    registry: &R,
+    queue: &Q,
+) {
+    let execution = ending.key.execution;
+    let previous = match write(&ending, registry).await {
+        Some(Finish::Written(previous)) => previous,
+        Some(Finish::Superseded(status)) => {
+            tracing::warn!(execution = execution.0, outcome = %ending.status, found = status.map(ExecutionStatus::as_str),
+                "an execution was ended by somebody else; its late outcome is dropped");
+            entry.forget();
+            return;
+        }
+        None => return,
+    };
+    let said = |key: &str| ending.result.get(key).and_then(serde_json::Value::as_str);
+    tracing::info!(execution = execution.0, action = ending.action_ref, status = %ending.status,
+        reason = said("reason"), error = said("error"), "an execution has ended");
+    let announced = queue.announce(ending.events(previous).into());
+    let announcing = async move {
+        if announced.safe_at_last().await {
+            entry.forget();
+        }
+    };
+    if journal.len() > BACKLOG {
+        announcing.await;
+    } else {
+        tokio::spawn(announcing);
+    }
+}
+
+/// Writes the row until the control plane has answered; `None` where it refuses for good.
+async fn write<R: Executions>(ending: &Ending, registry: &R) -> Option<Finish> {
+    let mut backoff = Backoff::default();
     loop {
-        match attempt().await {
-            Ok(value) => return value,
+        match registry.finish(ending).await {
+            Ok(finish) => return Some(finish),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let pause = backoff.next();
+                tracing::warn!(execution = ending.key.execution.0, %error, retry_ms = pause.as_millis(),
+                    "the outcome of an execution could not be written and is kept until it can be");
+                tokio::time::sleep(pause).await;
+            }
             Err(error) => {
-                tracing::warn!(execution = claim.execution().0, %error, retry_ms = pause.as_millis(),
-                    "{what} could not be delivered and is tried again");
+                // It stays in the journal: the next life tries again, and an operator has a sentence to go by.
+                tracing::error!(execution = ending.key.execution.0, %error, hint = error.hint_text(),
+                    "the control plane refuses the outcome of an execution");
+                return None;
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
     }
 }

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 pub enum Stop {
     /// The worker's grace period is over.
     Drain,
+    /// The control plane cannot be reached, and by now gives the execution up for lost.
+    Fence,
     /// Somebody asked to cancel.
     Cancel,
     /// At once, without asking the process first. Says how, not why: an earlier reason stands.
@@ -51,7 +53,7 @@ impl StopSignal {
     }
 
     /// Awaits a reason to stop; for ever, when nobody can give one any more.
-    pub(super) async fn ordered(&mut self) -> Stop {
+    pub(crate) async fn ordered(&mut self) -> Stop {
         let given = self.0.wait_for(|orders| orders.reason.is_some() || orders.kill).await;
         let reason = given.map(|orders| orders.reason.unwrap_or(Stop::Drain));
         match reason {

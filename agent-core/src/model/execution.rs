@@ -28,8 +28,9 @@ pub struct Dispatch {
     /// Parameters with the schema's defaults applied.
     #[serde(default)]
     pub config: Option<Parameters>,
-    /// Which attempt.
-    pub scheduled_attempt_updated_at: Attempt,
+    /// Which attempt; a control plane that does not say so trusts state and worker alone.
+    #[serde(default)]
+    pub scheduled_attempt_updated_at: Option<Attempt>,
 }
 
 /// Everything that a worker needs in order to run what it has claimed; what the claim's one round trip returns.

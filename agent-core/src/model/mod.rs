@@ -1,6 +1,7 @@
 //! What we know about the world: the values that cross the ports, with the control plane's own names.
 
 mod action;
+mod ending;
 mod event;
 mod execution;
 mod ids;
@@ -13,6 +14,7 @@ mod status;
 mod worker;
 
 pub use action::{Action, OutputFormat, ParameterDelivery, ParameterFormat};
+pub use ending::{ClaimKey, Ending};
 pub use event::Event;
 pub use execution::{Attempt, Dispatch, Execution, Parameters, WorkOrder};
 pub use ids::{ActionId, ExecutionId, PackId, RuntimeId, WorkerId};
@@ -24,4 +26,4 @@ pub use runtime::{
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
-pub use worker::{Capabilities, DetectedInterpreter, Registration};
+pub use worker::{Capabilities, DetectedInterpreter, Registration, Taint, TaintEffect};

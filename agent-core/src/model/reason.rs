@@ -89,6 +89,10 @@ reasons! {
     WorkerLost = "worker_lost", Abandoned,
         "The worker died while the execution ran: how far the action came is not known.",
         Some("submit it again if it is safe to run twice");
+    WorkerCutOff = "worker_cut_off", Abandoned,
+        "The worker could not reach its database for longer than the control plane waits for it, and ended the action \
+         itself, so that it could not run beside another attempt.",
+        Some("submit it again if it is safe to run twice; `worker.fencing_timeout` says how long a worker waits");
     WorkerStopped = "worker_stopped", Abandoned,
         "The worker was told to stop, and the action was still running when the grace period ended.",
         Some("raise `worker.shutdown_timeout` above what the action needs, or submit it again");

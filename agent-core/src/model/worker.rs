@@ -17,6 +17,8 @@ pub struct Registration {
     pub host: String,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// Runtimes that it was told to offer and does not have; shown in `meta`.
+    pub missing_runtimes: Vec<String>,
 }
 
 /// `worker.capabilities` (CONTRACT §1.3.2). The scheduler matches on `runtimes` and `runtime_versions`.
@@ -38,6 +40,40 @@ pub struct Capabilities {
     pub detected_interpreters: Vec<DetectedInterpreter>,
     /// Versions by runtime, sorted, each once.
     pub runtime_versions: BTreeMap<String, Vec<String>>,
+    /// What placement may select by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What placement has to tolerate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<Taint>,
+    /// Whatever else the configuration adds.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One entry of `capabilities.taints`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taint {
+    /// What an execution has to tolerate.
+    pub key: String,
+    /// With this value; absent means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What happens to an execution that does not.
+    #[serde(default)]
+    pub effect: TaintEffect,
+}
+
+/// What a taint does to an execution that does not tolerate it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaintEffect {
+    /// It is not placed there.
+    #[default]
+    NoSchedule,
+    /// It is rather placed elsewhere.
+    PreferNoSchedule,
 }
 
 /// One entry of `capabilities.detected_interpreters`.

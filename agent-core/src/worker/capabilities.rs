@@ -1,49 +1,74 @@
-//! What a worker says it can do, from what the probe found (CONTRACT §1.3.2).
+//! What a worker says it can do, from what the probe found and what it was told to offer (CONTRACT §1.3.2, §4.2).
 
 use std::collections::BTreeMap;
 
 use runtime_probe::Report;
 
 use crate::VERSION;
-use crate::model::{Capabilities, DetectedInterpreter};
+use crate::config::WorkerConfig;
+use crate::model::{Capabilities, DetectedInterpreter, canonical_name};
 
 /// The name under which the control plane knows this program.
 const BINARY_NAME: &str = "attune-agent";
 
-/// The capabilities of a worker in a container with these interpreters.
-pub fn capabilities(found: &Report, max_concurrent: usize) -> Capabilities {
+/// What runs itself needs no interpreter.
+const NATIVE: &str = "native";
+
+/// What a worker offers, and what it was told to offer and cannot.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Canonical names of the runtimes that were asked for and are not here.
+    pub missing: Vec<String>,
+}
+
+/// The offer of a worker in a container with these interpreters. Told to offer certain runtimes, it offers those of them
+/// that are there; by whichever of a runtime's names they were asked for.
+pub fn capabilities(found: &Report, config: &WorkerConfig) -> Offer {
     let mut runtimes: Vec<String> = Vec::new();
-    let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for interpreter in &found.runtimes {
         if !runtimes.contains(&interpreter.name) {
             runtimes.push(interpreter.name.clone());
         }
-        if let Some(version) = &interpreter.version {
-            let known = versions.entry(interpreter.name.clone()).or_default();
-            if !known.contains(version) {
-                known.push(version.clone());
-                known.sort();
-            }
+    }
+    runtimes.push(NATIVE.to_owned());
+    let mut missing = Vec::new();
+    if let Some(wanted) = &config.runtimes {
+        let mut wanted: Vec<String> = wanted.iter().map(|name| canonical_name(name)).collect();
+        wanted.dedup();
+        missing = wanted.iter().filter(|name| !runtimes.contains(name)).cloned().collect();
+        runtimes = wanted.into_iter().filter(|name| runtimes.contains(name)).collect();
+    }
+    let offered = || found.runtimes.iter().filter(|interpreter| runtimes.contains(&interpreter.name));
+    let detected_interpreters = offered()
+        .map(|interpreter| DetectedInterpreter {
+            name: interpreter.name.clone(),
+            path: interpreter.path.display().to_string(),
+            version: interpreter.version.clone(),
+        })
+        .collect();
+    let mut runtime_versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for interpreter in offered() {
+        let Some(version) = &interpreter.version else { continue };
+        let known = runtime_versions.entry(interpreter.name.clone()).or_default();
+        if !known.contains(version) {
+            known.push(version.clone());
+            known.sort();
         }
     }
-    // What runs itself needs no interpreter.
-    runtimes.push("native".to_owned());
-    Capabilities {
-        runtimes,
-        max_concurrent_executions: max_concurrent,
+    let capabilities = Capabilities {
+        runtimes: runtimes.clone(),
+        max_concurrent_executions: config.max_concurrent,
         worker_version: VERSION.to_owned(),
         agent_mode: true,
         agent_binary_name: BINARY_NAME.to_owned(),
         agent_binary_version: VERSION.to_owned(),
-        detected_interpreters: found
-            .runtimes
-            .iter()
-            .map(|interpreter| DetectedInterpreter {
-                name: interpreter.name.clone(),
-                path: interpreter.path.display().to_string(),
-                version: interpreter.version.clone(),
-            })
-            .collect(),
-        runtime_versions: versions,
-    }
+        detected_interpreters,
+        runtime_versions,
+        labels: config.labels.clone(),
+        taints: config.taints.clone(),
+        other: config.capabilities.clone(),
+    };
+    Offer { capabilities, missing }
 }

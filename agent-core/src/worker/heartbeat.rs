@@ -1,27 +1,88 @@
-//! The heartbeat: as long as the worker lives, and through its drain, the control plane sees it.
+//! The heartbeat: as long as the worker lives, and through its drain, the control plane sees it. Where the control plane
+//! cannot have seen it for so long that it gives the worker up, the worker is told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::backoff::Backoff;
 use crate::control_plane::Registry;
+use crate::error::{Error, ErrorKind};
 use crate::model::WorkerId;
 
-/// Beats at once and then every `period`, until aborted.
-pub(super) fn start<R: Registry>(worker: WorkerId, registry: Arc<R>, period: Duration) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// An answer that takes longer than this will not come.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a worker has to stop what it runs.
+#[derive(Debug)]
+pub(super) enum Alarm {
+    /// The control plane has not seen the worker for this long, and gives it up.
+    CutOff(Duration),
+    /// Somebody else has become this worker.
+    Replaced(Error),
+}
+
+/// How often, and how long without is too long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rhythm {
+    pub(super) period: Duration,
+    pub(super) patience: Duration,
+}
+
+/// Beats at once and then every period, until aborted. A beat that failed is tried again sooner.
+pub(super) fn start<R: Registry>(
+    worker: WorkerId,
+    registry: Arc<R>,
+    rhythm: Rhythm,
+) -> (JoinHandle<()>, mpsc::Receiver<Alarm>) {
+    let (alarms, receiver) = mpsc::channel(4);
+    let task = tokio::spawn(async move {
+        let mut backoff = Backoff::default();
+        let mut seen = Instant::now();
+        let mut alarmed = false;
         loop {
-            ticks.tick().await;
-            // One that takes longer than the period is given up for the next.
-            match timeout(period, registry.heartbeat(worker)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(worker = worker.0, %error, "a heartbeat failed"),
-                Err(_) => tracing::warn!(worker = worker.0, "a heartbeat took longer than its period"),
+            let begun = Instant::now();
+            let give_up = sleep_until(if alarmed { begun + ANSWER_PATIENCE } else { seen + rhythm.patience });
+            let beat = tokio::select! {
+                beat = timeout(ANSWER_PATIENCE, registry.heartbeat(worker)) => Some(beat),
+                () = give_up => None,
+            };
+            let pause = match beat {
+                Some(Ok(Ok(()))) => {
+                    if alarmed {
+                        tracing::info!(worker = worker.0, "the database is there again");
+                    }
+                    (seen, alarmed) = (begun, false);
+                    backoff.reset();
+                    rhythm.period
+                }
+                Some(Ok(Err(error))) if error.kind() == ErrorKind::Conflict => {
+                    // Nobody to tell means that the worker is gone already.
+                    alarms.send(Alarm::Replaced(error)).await.ok();
+                    return;
+                }
+                Some(Ok(Err(error))) => {
+                    tracing::warn!(worker = worker.0, %error, "a heartbeat failed");
+                    backoff.next()
+                }
+                Some(Err(_)) => {
+                    tracing::warn!(worker = worker.0, "a heartbeat was not answered");
+                    backoff.next()
+                }
+                None => Duration::ZERO,
+            };
+            let next = begun + pause;
+            let deadline = seen + rhythm.patience;
+            if !alarmed && next.max(Instant::now()) >= deadline {
+                sleep_until(deadline).await;
+                alarmed = true;
+                alarms.send(Alarm::CutOff(rhythm.patience)).await.ok();
             }
+            sleep_until(next).await;
         }
-    })
+    });
+    (task, receiver)
 }

@@ -1,11 +1,12 @@
 //! How a worker lives and dies: start, register, heartbeat, take, drain, stop.
 //!
 //! ```text
-//! register (not active) → settle → declare queues → active → take and run … → told to stop →
+//! register (not active) → replay → settle → declare queues → active → take and run … → told to stop →
 //! busy, nothing new, unclaimed work handed back → executions end, or are ended → inactive
 //! ```
 
 mod capabilities;
+mod drain;
 mod heartbeat;
 mod running;
 mod take;
@@ -13,15 +14,17 @@ mod take;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-pub use capabilities::capabilities;
+pub use capabilities::{Offer, capabilities};
 
+use self::heartbeat::{Alarm, Rhythm};
 use self::running::Running;
+use crate::backoff::Backoff;
 use crate::config::{WorkerConfig, hostname};
-use crate::control_plane::{Notice, Queue, Registry};
-use crate::error::Result;
-use crate::execution::{Stop, Workshop};
+use crate::control_plane::{Notice, Queue, Record, Registry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::execution::{self, Stop, Workshop};
 use crate::model::{Registration, WorkerId, WorkerStatus};
 
 /// A worker that is registered and has not begun to take work.
@@ -32,6 +35,9 @@ pub struct Worker<R, Q> {
     registry: Arc<R>,
     queue: Arc<Q>,
     workshop: Arc<Workshop>,
+    offer: Offer,
+    /// Cancelled once nothing new is to be claimed.
+    draining: CancellationToken,
 }
 
 /// How somebody outside tells a worker to stop.
@@ -43,26 +49,41 @@ pub enum Shutdown {
     Now,
 }
 
+/// Why a worker stops taking work.
+enum End {
+    Told(Shutdown),
+    /// Somebody else has become this worker.
+    Replaced(Error),
+}
+
 impl<R: Registry, Q: Queue> Worker<R, Q> {
-    /// Registers the worker and settles what an earlier life left behind. It is not active yet.
+    /// Registers the worker, delivers what an earlier life could not, and settles what it left behind. It is not active
+    /// yet.
     pub async fn start(
         config: WorkerConfig,
         registry: Arc<R>,
         queue: Arc<Q>,
         workshop: Arc<Workshop>,
     ) -> Result<Self> {
+        let offer = capabilities(&workshop.interpreters, &config);
+        for missing in &offer.missing {
+            tracing::warn!(
+                runtime = missing,
+                "a runtime that this worker was told to offer is not in this container and is not offered"
+            );
+        }
         let registration = Registration {
             name: config.name.clone(),
             worker_type: config.worker_type,
             host: hostname(),
-            capabilities: capabilities(&workshop.interpreters, config.max_concurrent),
+            capabilities: offer.capabilities.clone(),
+            missing_runtimes: offer.missing.clone(),
         };
-        let id = registry.register(&registration).await?;
-        for settled in registry.settle(id).await? {
-            tracing::warn!(execution = settled.execution.0, was = %settled.before, now = %settled.after,
-                "an earlier life of a worker left this execution behind");
-        }
-        Ok(Self { id, config, registry, queue, workshop })
+        let id = until_available("the worker could not be registered", || registry.register(&registration)).await?;
+        let worker =
+            Self { id, config, registry, queue, workshop, offer, draining: CancellationToken::new() };
+        worker.take_over().await?;
+        Ok(worker)
     }
 
     /// The worker's row.
@@ -70,34 +91,81 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         self.id
     }
 
+    /// Delivers what the journal holds, then reports what was claimed and never ended.
+    async fn take_over(&self) -> Result<()> {
+        let (registry, queue, journal) = (&*self.registry, &*self.queue, &self.workshop.journal);
+        for (entry, record) in journal.left() {
+            // What was to be handed back is the queue's to finish, when it is declared.
+            let Record::Ending(ending) = record else { continue };
+            tracing::info!(execution = ending.key.execution.0, "an earlier life could not deliver an outcome");
+            execution::deliver(ending, entry, journal, registry, queue).await;
+        }
+        let orphans =
+            until_available("earlier lives could not be settled", || registry.settle(self.id)).await?;
+        for orphan in orphans {
+            tracing::warn!(execution = orphan.key.execution.0, was = %orphan.status,
+                "an earlier life of this worker left this execution behind");
+            execution::report(orphan.ending(), journal, registry, queue).await;
+        }
+        Ok(())
+    }
+
     /// Takes and runs work until the first order to stop, or until nobody can give one any more, then drains. A second
     /// order hurries the drain, a third ends what is left at once.
+    ///
+    /// # Errors
+    /// Where the control plane refuses the worker, or somebody else has become it.
     pub async fn run(self, mut orders: mpsc::Receiver<Shutdown>) -> Result<()> {
-        self.queue.declare(self.id).await?;
-        self.registry.set_status(self.id, WorkerStatus::Active).await?;
+        until_available("the worker's queues could not be declared", || self.queue.declare(self.id)).await?;
+        let active = || self.registry.set_status(self.id, WorkerStatus::Active);
+        until_available("the worker could not be shown as active", active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
-            runtimes = ?capabilities(&self.workshop.interpreters, 0).runtimes, "the worker takes work");
-        let heartbeat = heartbeat::start(self.id, Arc::clone(&self.registry), self.config.heartbeat);
+            runtimes = ?self.offer.capabilities.runtimes, "the worker takes work");
+        let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
+        let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
         let mut running = Running::new(self.config.max_concurrent);
-        let order = self.work(&mut running, &mut orders).await;
-        self.drain(&mut running, order, &mut orders).await;
+        let end = self.work(&mut running, &mut orders, &mut alarms).await;
+        let order = match &end {
+            End::Told(order) => *order,
+            End::Replaced(_) => Shutdown::Now,
+        };
+        self.drain(&mut running, order, &mut orders, &mut alarms).await;
         heartbeat.abort();
+        if let End::Replaced(error) = end {
+            return Err(error);
+        }
         self.registry.set_status(self.id, WorkerStatus::Inactive).await?;
+        if let Err(error) = self.queue.leave(self.id).await {
+            tracing::warn!(%error, "the worker's queues could not be removed");
+        }
         tracing::info!(worker = self.id.0, "the worker has stopped");
         Ok(())
     }
 
     /// Until told to stop.
-    async fn work(&self, running: &mut Running, orders: &mut mpsc::Receiver<Shutdown>) -> Shutdown {
+    async fn work(
+        &self,
+        running: &mut Running,
+        orders: &mut mpsc::Receiver<Shutdown>,
+        alarms: &mut mpsc::Receiver<Alarm>,
+    ) -> End {
         loop {
             // A full worker takes nothing: what it does not hold, another can have.
             let room = running.has_room();
             tokio::select! {
                 biased;
-                order = orders.recv() => return order.unwrap_or(Shutdown::Graceful),
+                order = orders.recv() => return End::Told(order.unwrap_or(Shutdown::Graceful)),
+                Some(alarm) = alarms.recv() => match alarm {
+                    Alarm::Replaced(error) => {
+                        tracing::error!(%error, "somebody else has become this worker: it stops what it runs");
+                        running.stop_all(Stop::Fence);
+                        return End::Replaced(error);
+                    }
+                    cut_off @ Alarm::CutOff(_) => self.heed_alarm(cut_off, running),
+                },
                 Some(ended) = running.next_end() => take::log_end(&ended),
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
-                delivery = take::next_dispatch(&*self.queue, self.id), if room => self.take(delivery, running).await,
+                delivery = take::next_dispatch(&*self.queue, self.id), if room => self.take(delivery, running),
             }
         }
     }
@@ -113,59 +181,44 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                     );
                 }
             }
+            // Actions and runtimes are read anew with every claim: there is nothing to refresh.
+            Notice::PackRegistered { pack, runtimes } => {
+                tracing::info!(pack, ?runtimes, "a pack was registered");
+            }
+            Notice::PackDeleted { pack } => tracing::info!(pack, "a pack was deleted"),
         }
     }
 
-    /// Lets executions end within the grace period, then ends them; takes nothing new.
-    async fn drain(&self, running: &mut Running, order: Shutdown, orders: &mut mpsc::Receiver<Shutdown>) {
-        if let Err(error) = self.registry.set_status(self.id, WorkerStatus::Busy).await {
-            tracing::warn!(%error, "the worker could not be shown as busy");
-        }
-        if let Err(error) = self.queue.retire(self.id).await {
-            tracing::warn!(%error, "unclaimed work could not be handed back; the next start does it");
-        }
-        let grace = self.config.shutdown_timeout;
-        tracing::info!(
+    /// Stops what the control plane has given up, so that it cannot run beside another attempt.
+    fn heed_alarm(&self, alarm: Alarm, running: &Running) {
+        let patience = match alarm {
+            Alarm::CutOff(patience) => patience,
+            Alarm::Replaced(_) => self.config.fencing_timeout,
+        };
+        tracing::error!(
             worker = self.id.0,
             running = running.len(),
-            grace_s = grace.as_secs_f64(),
-            "the worker stops: it takes nothing new and lets running executions end"
+            patience_s = patience.as_secs_f64(),
+            "the worker is cut off from its database for too long: it stops what it runs"
         );
-        if order == Shutdown::Graceful {
-            tokio::select! {
-                ended = timeout(grace, self.until_empty(running)) => if ended.is_ok() { return },
-                () = another(orders) => tracing::warn!("told to stop again: running executions are ended now"),
-            }
-        }
-        running.stop_all(Stop::Drain);
-        if order == Shutdown::Graceful {
-            tokio::select! {
-                () = self.until_empty(running) => return,
-                () = another(orders) => tracing::warn!("told to stop once more: nothing is waited for"),
-            }
-        }
-        running.stop_all(Stop::Kill);
-        self.until_empty(running).await;
-    }
-
-    async fn until_empty(&self, running: &mut Running) {
-        loop {
-            tokio::select! {
-                biased;
-                ended = running.next_end() => match ended {
-                    Some(ended) => take::log_end(&ended),
-                    None => return,
-                },
-                // Somebody may still ask to cancel what is being waited for.
-                notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
-            }
-        }
+        running.stop_all(Stop::Fence);
     }
 }
 
-/// Awaits one more order; for ever, when nobody can give one.
-async fn another(orders: &mut mpsc::Receiver<Shutdown>) {
-    if orders.recv().await.is_none() {
-        std::future::pending::<()>().await;
+/// Repeats `attempt` while the control plane cannot be reached.
+async fn until_available<T, F: Future<Output = Result<T>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T> {
+    let mut backoff = Backoff::default();
+    loop {
+        match attempt().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let pause = backoff.next();
+                tracing::warn!(%error, retry_ms = pause.as_millis(), "{what} and is tried again");
+                tokio::time::sleep(pause).await;
+            }
+            done => return done,
+        }
     }
 }

@@ -46,13 +46,16 @@ impl Running {
         self.by_task.insert(handle.id(), (execution, stop));
     }
 
-    /// Tells one execution to stop; false when it does not run here.
+    /// Tells one execution to stop; false when it does not run here. A dispatch that was delivered twice has two tasks,
+    /// of which the claim lets one run.
     pub(super) fn stop(&self, execution: ExecutionId, stop: Stop) -> bool {
-        let found = self.by_task.values().find(|(running, _)| *running == execution);
-        if let Some((_, handle)) = found {
-            handle.stop(stop);
-        }
-        found.is_some()
+        let of_it = self.by_task.values().filter(|(running, _)| *running == execution);
+        of_it.map(|(_, handle)| handle.stop(stop)).count() > 0
+    }
+
+    /// Gives up on whatever has not ended.
+    pub(super) fn abandon(&mut self) {
+        self.tasks.abort_all();
     }
 
     pub(super) fn stop_all(&self, stop: Stop) {

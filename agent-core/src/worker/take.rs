@@ -1,14 +1,17 @@
-//! Taking work: from a dispatch to a running task, or to a reason why not.
+//! Taking work: from a dispatch to a running execution, or to a reason why not.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Worker;
 use super::running::{EndedTask, Running};
+use crate::backoff::Backoff;
 use crate::control_plane::{Delivery, Denied, Notice, Queue, Registry};
-use crate::error::Result;
-use crate::execution::{self, Claim, Claimed, Streams, stop_channel};
-use crate::model::WorkerId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::execution::{self, Attempted, Claimed, StopSignal, Streams, Workshop, stop_channel};
+use crate::model::{Dispatch, WorkerId};
 
 /// After a failed call to the queue, before the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,38 +37,93 @@ async fn persist<T, F: Future<Output = Result<T>>>(what: &str, mut attempt: impl
 }
 
 impl<R: Registry, Q: Queue> Worker<R, Q> {
-    /// Claims what was delivered and starts it.
-    pub(super) async fn take(&self, delivery: Delivery<Q::Receipt>, running: &mut Running) {
+    /// Starts a task that claims what was delivered, runs it and reports it. Claims do not wait for each other.
+    pub(super) fn take(&self, delivery: Delivery<Q::Receipt>, running: &mut Running) {
+        let (handle, stop) = stop_channel();
+        let errand = Errand {
+            workshop: Arc::clone(&self.workshop),
+            registry: Arc::clone(&self.registry),
+            queue: Arc::clone(&self.queue),
+            draining: self.draining.clone(),
+        };
+        running.start(delivery.dispatch.execution_id, handle, errand.carry_out(delivery, stop));
+    }
+}
+
+/// One dispatch, from its delivery to the row that says how it ended.
+struct Errand<R, Q> {
+    workshop: Arc<Workshop>,
+    registry: Arc<R>,
+    queue: Arc<Q>,
+    draining: CancellationToken,
+}
+
+/// What to do about a claim.
+enum Answer {
+    Claimed(Claimed),
+    /// The control plane will never grant or deny it.
+    Refused(Error),
+    /// The worker drains and has no answer.
+    LetGo,
+}
+
+impl<R: Registry, Q: Queue> Errand<R, Q> {
+    async fn carry_out(self, delivery: Delivery<Q::Receipt>, stop: StopSignal) {
         let Delivery { dispatch, receipt } = delivery;
-        let claim = match Claim::take(&*self.registry, dispatch.clone()).await {
-            Ok(Claimed::Ours(claim)) => claim,
-            Ok(Claimed::NotOurs(why)) => {
-                log_denied(&dispatch.to_string(), why);
-                self.acknowledge(receipt).await;
-                return;
+        let attempt = Attempted::new(&*self.registry, &dispatch);
+        let claim = match self.insist(&attempt).await {
+            Answer::Claimed(Claimed::Ours(claim)) => claim,
+            Answer::Claimed(Claimed::NotOurs(why)) => {
+                log_denied(&dispatch, why);
+                return self.acknowledge(receipt).await;
             }
-            Err(error) => {
-                tracing::warn!(execution = dispatch.execution_id.0, %error, "a claim failed; the dispatch is handed back");
-                if let Err(error) = self.queue.hand_back(Delivery { dispatch, receipt }).await {
-                    tracing::warn!(%error, "a dispatch could not be handed back");
+            Answer::Claimed(Claimed::CancelledBefore(ending)) => {
+                let [changed, completed] = ending.events(crate::model::ExecutionStatus::Scheduled);
+                // Until it is safe, the delivery is what remembers it.
+                if self.queue.announce(vec![changed, completed]).safe_at_last().await {
+                    self.acknowledge(receipt).await;
                 }
                 return;
             }
+            Answer::Refused(error) => {
+                tracing::error!(execution = dispatch.execution_id.0, %error, hint = error.hint_text(),
+                    "a dispatch can never be claimed and is put aside");
+                return log_failure("a dispatch could not be put aside", self.queue.reject(receipt).await);
+            }
+            Answer::LetGo => {
+                let key = attempt.key().clone();
+                let handed = self.queue.hand_back(Delivery { dispatch, receipt }, Some(&key)).await;
+                return log_failure("a dispatch could not be handed back", handed);
+            }
         };
         self.acknowledge(receipt).await;
-        let (handle, stop) = stop_channel();
-        let (workshop, registry, queue) =
-            (Arc::clone(&self.workshop), Arc::clone(&self.registry), Arc::clone(&self.queue));
-        running.start(claim.execution(), handle, async move {
-            execution::run(claim, &workshop, &*registry, &*queue, stop, Streams::Captured).await;
-        });
+        let (workshop, registry, queue) = (&*self.workshop, &*self.registry, &*self.queue);
+        execution::run(claim, workshop, registry, queue, stop, Streams::Captured).await;
+    }
+
+    /// Tries to claim until there is an answer, or until the worker drains.
+    async fn insist(&self, attempt: &Attempted<'_>) -> Answer {
+        let mut backoff = Backoff::default();
+        loop {
+            match attempt.again(&*self.registry).await {
+                Ok(claimed) => return Answer::Claimed(claimed),
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    let pause = backoff.next();
+                    tracing::warn!(execution = attempt.key().execution.0, %error, retry_ms = pause.as_millis(),
+                        "a claim was not answered and is tried again");
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.draining.cancelled() => return Answer::LetGo,
+                    }
+                }
+                Err(error) => return Answer::Refused(error),
+            }
+        }
     }
 
     async fn acknowledge(&self, receipt: Q::Receipt) {
-        if let Err(error) = self.queue.ack(receipt).await {
-            // It will be delivered again, and the claim will deny it then.
-            tracing::warn!(%error, "a dispatch could not be acknowledged");
-        }
+        // It will be delivered again, and the claim will deny it then.
+        log_failure("a dispatch could not be acknowledged", self.queue.ack(receipt).await);
     }
 }
 
@@ -76,7 +134,13 @@ pub(super) fn log_end(ended: &EndedTask) {
     }
 }
 
-fn log_denied(dispatch: &str, why: Denied) {
+fn log_failure(what: &str, done: Result<()>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "{what}");
+    }
+}
+
+fn log_denied(dispatch: &Dispatch, why: Denied) {
     match why {
         Denied::Unknown => tracing::warn!("{dispatch} does not exist (any more); nothing was run"),
         Denied::Status(status) => {

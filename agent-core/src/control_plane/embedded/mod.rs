@@ -30,6 +30,7 @@ pub use client::Submission;
 
 use self::bell::Bell;
 use self::liveness::{Life, Liveness};
+use super::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ExecutionId;
 
@@ -50,6 +51,7 @@ struct Shared {
     liveness: Liveness,
     /// This process's worker, once it has registered: its name, and the lock that says it lives.
     life: Mutex<Option<(String, Life)>>,
+    clock: Clock,
     /// Cancellations that this process's worker has been told of.
     told: Mutex<HashSet<ExecutionId>>,
 }
@@ -71,6 +73,7 @@ impl Embedded {
                 done: Bell::open(&bells, "done")?,
                 liveness: Liveness::open(&directory.join("workers"))?,
                 life: Mutex::new(None),
+                clock: Clock::default(),
                 told: Mutex::new(HashSet::new()),
                 directory,
                 pool,

@@ -6,10 +6,10 @@ use serde_json::json;
 use sqlx::Row;
 
 use super::{Embedded, now, rows};
-use crate::control_plane::{Announcements, Delivery, Notice, Queue};
+use crate::control_plane::{Announced, Announcements, Delivery, Notice, Queue};
 use crate::error::Result;
 use crate::model::{
-    Attempt, Capabilities, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId, canonical_name,
+    Attempt, Capabilities, ClaimKey, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId, canonical_name,
 };
 
 impl Queue for Embedded {
@@ -57,26 +57,40 @@ impl Queue for Embedded {
         self.shared.work.ring()
     }
 
-    async fn hand_back(&self, delivery: Delivery<()>) -> Result<()> {
+    async fn reject(&self, (): ()) -> Result<()> {
+        // Nobody looks after a laptop's queue: the row stays what it is, and whoever follows it sees that.
+        Ok(())
+    }
+
+    async fn hand_back(&self, delivery: Delivery<()>, key: Option<&ClaimKey>) -> Result<()> {
         let Dispatch { execution_id, worker_id, scheduled_attempt_updated_at, .. } = delivery.dispatch;
         sqlx::query(
-            "UPDATE execution SET status = 'requested', worker = NULL, updated = ? \
-             WHERE id = ? AND status = 'scheduled' AND worker = ? AND updated = ?",
+            "UPDATE execution SET status = 'requested', worker = NULL, started_at = NULL, updated = ?1 \
+             WHERE id = ?2 AND worker = ?3 AND ((status = 'scheduled' AND updated = coalesce(?4, updated)) \
+             OR (status = 'running' AND started_at = ?5))",
         )
         .bind(now())
         .bind(execution_id.0)
         .bind(worker_id.0)
-        .bind(scheduled_attempt_updated_at.as_str())
+        .bind(scheduled_attempt_updated_at.as_ref().map(Attempt::as_str))
+        .bind(key.map(|key| rows::moment(key.started_at)))
         .execute(self.pool())
         .await?;
         self.shared.work.ring()
     }
+
+    async fn leave(&self, _worker: WorkerId) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Announcements for Embedded {
-    async fn publish(&self, _event: &Event) -> Result<()> {
-        // Followers read the row, which is written before this is called.
-        self.shared.done.ring()
+    fn announce(&self, _events: Vec<Event>) -> Announced {
+        // Followers read the row, which is written before this is called; one who misses the bell hears the next.
+        if let Err(error) = self.shared.done.ring() {
+            tracing::warn!(%error, "followers could not be woken");
+        }
+        Announced::safe()
     }
 }
 
@@ -112,7 +126,7 @@ impl Embedded {
             worker_id: worker,
             action_ref: row.try_get("action_ref")?,
             config: rows::json(&row, "config")?,
-            scheduled_attempt_updated_at: Attempt(row.try_get("updated")?),
+            scheduled_attempt_updated_at: Some(Attempt(row.try_get("updated")?)),
         }))
     }
 

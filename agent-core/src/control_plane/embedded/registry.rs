@@ -4,11 +4,11 @@ use serde_json::json;
 use sqlx::Row;
 
 use super::{Embedded, now, rows};
-use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Registry, Settled};
+use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan, Registry};
 use crate::error::Result;
 use crate::model::{
-    Dispatch, ExecutionId, ExecutionStatus, Outcome, Parameters, Reason, Registration, WorkOrder, WorkerId,
-    WorkerStatus,
+    Attempt, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, Registration, WorkOrder,
+    WorkerId, WorkerStatus,
 };
 
 impl Registry for Embedded {
@@ -34,10 +34,25 @@ impl Registry for Embedded {
         Ok(WorkerId(row.try_get("id")?))
     }
 
-    async fn settle(&self, worker: WorkerId) -> Result<Vec<Settled>> {
-        let mut settled = self.settle_worker(worker).await?;
-        settled.extend(self.settle_the_dead().await?);
-        Ok(settled)
+    async fn settle(&self, worker: WorkerId) -> Result<Vec<Orphan>> {
+        self.settle_the_dead().await?;
+        sqlx::query(
+            "UPDATE execution SET status = 'requested', worker = NULL, updated = ? \
+             WHERE worker = ? AND status = 'scheduled'",
+        )
+        .bind(now())
+        .bind(worker.0)
+        .execute(self.pool())
+        .await?;
+        self.shared.work.ring()?;
+        let rows = sqlx::query(
+            "SELECT id, action, action_ref, status, started_at FROM execution \
+             WHERE worker = ? AND status IN ('running', 'canceling') ORDER BY id",
+        )
+        .bind(worker.0)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| rows::orphan(row, worker)).collect()
     }
 
     async fn set_status(&self, worker: WorkerId, status: WorkerStatus) -> Result<()> {
@@ -60,25 +75,31 @@ impl Registry for Embedded {
         .bind(worker.0)
         .execute(self.pool())
         .await?;
-        for settled in self.settle_the_dead().await? {
-            tracing::warn!(execution = settled.execution.0, was = %settled.before, now = %settled.after,
-                "another worker has died and left this execution behind");
-        }
-        Ok(())
+        self.settle_the_dead().await
     }
 }
 
 impl Executions for Embedded {
-    async fn claim(&self, dispatch: &Dispatch) -> Result<ClaimReply> {
+    fn key(&self, dispatch: &Dispatch) -> ClaimKey {
+        ClaimKey {
+            execution: dispatch.execution_id,
+            worker: dispatch.worker_id,
+            started_at: self.shared.clock.moment(),
+        }
+    }
+
+    async fn claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<ClaimReply> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let claimed = sqlx::query(
-            "UPDATE execution SET status = 'running', started_at = ?4, updated = ?4 \
-             WHERE id = ?1 AND status = 'scheduled' AND worker = ?2 AND updated = ?3 \
+            "UPDATE execution SET status = 'running', started_at = ?4, updated = ?5 WHERE id = ?1 AND worker = ?2 \
+             AND ((status = 'scheduled' AND updated = coalesce(?3, updated)) \
+             OR (status = 'running' AND started_at = ?4)) \
              RETURNING config, env_vars, json_extract(workflow_task, '$.timeout_seconds') AS task_timeout",
         )
         .bind(dispatch.execution_id.0)
         .bind(dispatch.worker_id.0)
-        .bind(dispatch.scheduled_attempt_updated_at.as_str())
+        .bind(dispatch.scheduled_attempt_updated_at.as_ref().map(Attempt::as_str))
+        .bind(rows::moment(key.started_at))
         .bind(now())
         .fetch_optional(&mut *transaction)
         .await?;
@@ -121,20 +142,28 @@ impl Executions for Embedded {
         }))))
     }
 
-    async fn finish(&self, execution: ExecutionId, outcome: &Outcome) -> Result<Finish> {
+    async fn finish(&self, ending: &Ending) -> Result<Finish> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let row = sqlx::query(rows::EXECUTION).bind(execution.0).fetch_optional(&mut *transaction).await?;
+        let execution = ending.key.execution.0;
+        let row = sqlx::query(rows::EXECUTION).bind(execution).fetch_optional(&mut *transaction).await?;
         let previous = row.map(|row| rows::status(&row, "status")).transpose()?;
         let Some(previous @ (ExecutionStatus::Running | ExecutionStatus::Canceling)) = previous else {
             return Ok(Finish::Superseded(previous));
         };
-        sqlx::query("UPDATE execution SET status = ?, result = ?, updated = ? WHERE id = ?")
-            .bind(outcome.status().as_str())
-            .bind(outcome.to_result().to_string())
-            .bind(now())
-            .bind(execution.0)
-            .execute(&mut *transaction)
-            .await?;
+        let written = sqlx::query(
+            "UPDATE execution SET status = ?, result = ?, updated = ? WHERE id = ? AND worker = ? AND started_at = ?",
+        )
+        .bind(ending.status.as_str())
+        .bind(ending.result.to_string())
+        .bind(now())
+        .bind(execution)
+        .bind(ending.key.worker.0)
+        .bind(rows::moment(ending.key.started_at))
+        .execute(&mut *transaction)
+        .await?;
+        if written.rows_affected() == 0 {
+            return Ok(Finish::Superseded(Some(previous)));
+        }
         transaction.commit().await?;
         Ok(Finish::Written(previous))
     }
@@ -142,68 +171,58 @@ impl Executions for Embedded {
 
 impl Embedded {
     /// Settles every worker that has in-flight executions, or claims to be there, and whose process is gone.
-    async fn settle_the_dead(&self) -> Result<Vec<Settled>> {
+    async fn settle_the_dead(&self) -> Result<()> {
         let suspects = sqlx::query(
             "SELECT id, name FROM worker WHERE status <> 'inactive' OR id IN \
              (SELECT worker FROM execution WHERE status IN ('scheduled', 'running', 'canceling'))",
         )
         .fetch_all(self.pool())
         .await?;
-        let mut settled = Vec::new();
         for suspect in suspects {
             if !self.is_alive(suspect.try_get("name")?)? {
                 let worker = WorkerId(suspect.try_get("id")?);
-                settled.extend(self.settle_worker(worker).await?);
+                self.settle_worker(worker).await?;
                 self.set_status(worker, WorkerStatus::Inactive).await?;
             }
         }
-        Ok(settled)
+        Ok(())
     }
 
     /// What this worker held when it died: unclaimed work is asked for again, claimed work ends.
-    async fn settle_worker(&self, worker: WorkerId) -> Result<Vec<Settled>> {
+    async fn settle_worker(&self, worker: WorkerId) -> Result<()> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let held = sqlx::query(
-            "SELECT id, action_ref, status, worker, result FROM execution \
+            "SELECT id, action, action_ref, status, started_at FROM execution \
              WHERE worker = ? AND status IN ('scheduled', 'running', 'canceling')",
         )
         .bind(worker.0)
         .fetch_all(&mut *transaction)
         .await?;
-        let mut settled = Vec::with_capacity(held.len());
         for row in &held {
-            let execution = rows::execution(row)?;
-            let outcome = left_behind(execution.status);
-            let after = outcome.as_ref().map_or(ExecutionStatus::Requested, Outcome::status);
-            let keeps_worker = outcome.is_some().then_some(worker.0);
+            let id: i64 = row.try_get("id")?;
+            let before = rows::status(row, "status")?;
+            // What never began is asked for again.
+            let ending = match before {
+                ExecutionStatus::Scheduled => None,
+                _ => Some(rows::orphan(row, worker)?.ending()),
+            };
+            let after = ending.as_ref().map_or(ExecutionStatus::Requested, |ending| ending.status);
             sqlx::query("UPDATE execution SET status = ?, result = ?, worker = ?, updated = ? WHERE id = ?")
                 .bind(after.as_str())
-                .bind(outcome.map(|outcome| outcome.to_result().to_string()))
-                .bind(keeps_worker)
+                .bind(ending.as_ref().map(|ending| ending.result.to_string()))
+                .bind(ending.is_some().then_some(worker.0))
                 .bind(now())
-                .bind(execution.id.0)
+                .bind(id)
                 .execute(&mut *transaction)
                 .await?;
-            settled.push(Settled { execution: execution.id, before: execution.status, after });
+            tracing::warn!(execution = id, was = %before, now = %after,
+                "another worker has died and left this execution behind");
         }
         transaction.commit().await?;
-        if !settled.is_empty() {
+        if !held.is_empty() {
             self.shared.done.ring()?;
             self.shared.work.ring()?;
         }
-        Ok(settled)
-    }
-}
-
-/// How an execution that was in this state when its worker died ends; `None` where it never began.
-fn left_behind(status: ExecutionStatus) -> Option<Outcome> {
-    let lost = "the worker died while the action ran";
-    match status {
-        ExecutionStatus::Scheduled => None,
-        ExecutionStatus::Canceling => Some(Outcome::without_process(
-            Reason::Cancelled,
-            "the worker died while the action was being cancelled",
-        )),
-        _ => Some(Outcome::without_process(Reason::WorkerLost, lost)),
+        Ok(())
     }
 }

@@ -6,8 +6,11 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::control_plane::Orphan;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Action, ActionId, Execution, ExecutionId, ExecutionStatus, Runtime, RuntimeId, WorkerId};
+use crate::model::{
+    Action, ActionId, ClaimKey, Execution, ExecutionId, ExecutionStatus, Runtime, RuntimeId, WorkerId,
+};
 
 pub(super) const EXECUTION: &str =
     "SELECT id, action_ref, status, worker, result FROM execution WHERE id = ?";
@@ -25,6 +28,23 @@ pub(super) fn execution(row: &SqliteRow) -> Result<Execution> {
         worker: row.try_get::<Option<i64>, _>("worker")?.map(WorkerId),
         result: json(row, "result")?,
     })
+}
+
+/// A claim that its worker did not end.
+pub(super) fn orphan(row: &SqliteRow, worker: WorkerId) -> Result<Orphan> {
+    let started_at: Option<&str> = row.try_get("started_at")?;
+    let started_at = started_at.unwrap_or_default().parse().map_err(|error| corrupt("started_at", error))?;
+    Ok(Orphan {
+        key: ClaimKey { execution: ExecutionId(row.try_get("id")?), worker, started_at },
+        action: row.try_get::<Option<i64>, _>("action")?.map(ActionId),
+        action_ref: row.try_get("action_ref")?,
+        status: status(row, "status")?,
+    })
+}
+
+/// A moment as the tables write it.
+pub(super) fn moment(at: jiff::Timestamp) -> String {
+    format!("{at:.6}")
 }
 
 pub(super) fn runtime(row: &SqliteRow) -> Result<Runtime> {

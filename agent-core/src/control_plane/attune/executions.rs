@@ -1,0 +1,210 @@
+//! The claim and the finish: one round trip each, both compare-and-set, both safe to be sent again.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+
+use super::{Attune, rows};
+use crate::control_plane::{ClaimReply, Denied, Executions, Finish};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    ActionId, Attempt, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, WorkOrder,
+};
+
+/// Makes the execution ours and returns all that is needed to run it, or what it was found as.
+///
+/// The second alternative of the condition is the claim itself, found again by its key after an answer that was lost.
+/// An action's declared runtime comes with it; for one that declares none, every runtime that may claim its file.
+static CLAIM: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH claimed AS (
+           UPDATE execution SET status = 'running', started_at = $4::text::timestamptz
+           WHERE id = $1 AND worker = $2
+             AND ((status = 'scheduled' AND ($3::text IS NULL OR updated = $3::text::timestamptz))
+               OR (status = 'running' AND started_at = $4::text::timestamptz))
+           RETURNING id, action, action_ref, config, env_vars, workflow_task)
+         SELECT e.status::text AS found, e.worker = $2 AND e.started_at IS NULL AS unannounced,
+           e.action AS found_action, e.result AS found_result, c.id IS NOT NULL AS granted,
+           c.config, c.env_vars, c.workflow_task -> 'timeout_seconds' AS task_timeout, {action},
+           CASE WHEN a.id IS NULL THEN NULL
+                WHEN a.runtime IS NULL THEN (SELECT jsonb_agg({runtime} ORDER BY r.ref) FROM runtime r)
+                ELSE (SELECT jsonb_agg({runtime}) FROM runtime r WHERE r.id = a.runtime) END AS runtimes
+         FROM (SELECT $1::bigint AS id) asked
+         LEFT JOIN execution e ON e.id = asked.id
+         LEFT JOIN claimed c ON c.id = asked.id
+         LEFT JOIN action a ON a.id = coalesce(c.action, (SELECT id FROM action WHERE ref = c.action_ref))",
+        action = rows::ACTION,
+        runtime = rows::RUNTIME,
+    )
+});
+
+/// Writes a terminal state over `running` or `canceling` of this very claim. A state that is there already and is word
+/// for word ours was written by an earlier try whose answer was lost.
+const FINISH: &str = "WITH before AS (
+       SELECT id, status, worker, started_at, result FROM execution WHERE id = $1 FOR UPDATE),
+     written AS (
+       UPDATE execution e SET status = $4::text::execution_status_enum, result = $5 FROM before b
+       WHERE e.id = b.id AND b.status IN ('running', 'canceling')
+         AND coalesce(b.worker, $2) = $2 AND b.started_at = $3::text::timestamptz
+       RETURNING e.id)
+     SELECT b.status::text AS found, w.id IS NOT NULL AS written,
+       coalesce(b.worker = $2 AND b.started_at = $3::text::timestamptz
+         AND b.status = $4::text::execution_status_enum AND b.result = $5, false) AS ours
+     FROM before b LEFT JOIN written w ON w.id = b.id";
+
+impl Executions for Attune {
+    fn key(&self, dispatch: &Dispatch) -> ClaimKey {
+        ClaimKey {
+            execution: dispatch.execution_id,
+            worker: dispatch.worker_id,
+            started_at: self.database().clock().moment(),
+        }
+    }
+
+    async fn claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<ClaimReply> {
+        let attempt = dispatch.scheduled_attempt_updated_at.as_ref().map(|attempt| attempt.as_str().to_owned());
+        let (execution, worker, moment) = (key.execution.0, key.worker.0, key.started_at.to_string());
+        let row = self
+            .database()
+            .run(move |connection| {
+                let claim = sqlx::query(CLAIM.as_str()).bind(execution).bind(worker).bind(attempt).bind(moment);
+                Box::pin(claim.fetch_one(connection))
+            })
+            .await?;
+        if rows::get(&row, "granted")? {
+            return Ok(ClaimReply::Granted(work_order(&row, dispatch)));
+        }
+        let Some(found) = rows::get::<Option<&str>>(&row, "found")? else {
+            return Ok(ClaimReply::Denied(Denied::Unknown));
+        };
+        let found = found.parse().map_err(|error| rows::corrupt("status", error))?;
+        Ok(match found {
+            // Whoever cancels what is not claimed yet tells nobody else, and its followers would wait for ever.
+            ExecutionStatus::Cancelled if rows::get::<Option<bool>>(&row, "unannounced")? == Some(true) => {
+                ClaimReply::CancelledBefore(Box::new(Ending {
+                    key: key.clone(),
+                    action: rows::get::<Option<i64>>(&row, "found_action")?.map(ActionId),
+                    action_ref: dispatch.action_ref.clone(),
+                    status: found,
+                    result: rows::json(&row, "found_result")?.unwrap_or_default(),
+                }))
+            }
+            ExecutionStatus::Scheduled => ClaimReply::Denied(Denied::Stale),
+            other => ClaimReply::Denied(Denied::Status(other)),
+        })
+    }
+
+    async fn finish(&self, ending: &Ending) -> Result<Finish> {
+        match self.write_end(ending, storable(&ending.result)).await {
+            Err(error) if error.kind() == ErrorKind::ControlPlane => {
+                // A state matters more than the result that the database will not take.
+                tracing::error!(execution = ending.key.execution.0, %error,
+                    "the database refuses a result; the execution ends without it");
+                self.write_end(ending, without_result(ending, &error)).await
+            }
+            written => written,
+        }
+    }
+}
+
+impl Attune {
+    async fn write_end(&self, ending: &Ending, result: Value) -> Result<Finish> {
+        let ClaimKey { execution, worker, started_at } = &ending.key;
+        let (execution, worker, moment) = (execution.0, worker.0, started_at.to_string());
+        let status = ending.status.as_str();
+        let row = self
+            .database()
+            .run(move |connection| {
+                let finish = sqlx::query(FINISH).bind(execution).bind(worker).bind(moment).bind(status);
+                Box::pin(finish.bind(Json(result)).fetch_optional(connection))
+            })
+            .await?;
+        let Some(row) = row else { return Ok(Finish::Superseded(None)) };
+        let found = rows::status(&row, "found")?;
+        Ok(if rows::get(&row, "written")? {
+            Finish::Written(found)
+        } else if rows::get(&row, "ours")? {
+            // What it was before is not known any more, but for what can be.
+            Finish::Written(ExecutionStatus::Running)
+        } else {
+            Finish::Superseded(Some(found))
+        })
+    }
+}
+
+/// What a claim that was granted says is to be done, or how an execution ends that cannot be done.
+fn work_order(row: &PgRow, dispatch: &Dispatch) -> std::result::Result<Box<WorkOrder>, Box<Outcome>> {
+    let unusable = |error: Error| Box::new(Outcome::without_process(Reason::AgentError, error.to_string()));
+    let action_id: Option<i64> = rows::get(row, "action_id").map_err(unusable)?;
+    if action_id.is_none() {
+        let error = format!("the action {} is not there any more", dispatch.action_ref);
+        return Err(Box::new(Outcome::without_process(Reason::ActionMissing, error)));
+    }
+    let runtimes = rows::json(row, "runtimes").map_err(unusable)?;
+    let runtimes = runtimes.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    // The row goes over the dispatch, key by key, where it says anything (CONTRACT §2.7).
+    let mut parameters = dispatch.config.clone().unwrap_or_default();
+    if let Some(Value::Object(own)) = rows::json(row, "config").map_err(unusable)? {
+        parameters.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Ok(Box::new(WorkOrder {
+        execution: dispatch.execution_id,
+        action: rows::action(row).map_err(unusable)?,
+        file: None,
+        runtimes: runtimes.iter().filter_map(rows::runtime).collect(),
+        parameters,
+        env_vars: variables(rows::json(row, "env_vars").map_err(unusable)?),
+        task_timeout_seconds: rows::json(row, "task_timeout")
+            .map_err(unusable)?
+            .and_then(|seconds| seconds.as_u64())
+            .and_then(|seconds| u32::try_from(seconds).ok()),
+    }))
+}
+
+/// `execution.env_vars`: text is itself, anything else its JSON.
+fn variables(value: Option<Value>) -> Vec<(String, String)> {
+    let Some(Value::Object(variables)) = value else { return Vec::new() };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    variables.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
+/// The result as `jsonb` takes it: without NUL, which it cannot hold.
+pub(super) fn storable(result: &Value) -> Value {
+    let without_nul = |text: &str| text.replace('\0', "\u{fffd}");
+    match result {
+        Value::String(text) => Value::String(without_nul(text)),
+        Value::Array(values) => values.iter().map(storable).collect(),
+        Value::Object(values) => {
+            values.iter().map(|(name, value)| (without_nul(name), storable(value))).collect::<Parameters>().into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// What is left of a result that the database will not take.
+fn without_result(ending: &Ending, error: &Error) -> Value {
+    let mut left = json!({"output_error": format!("the result could not be stored: {error}")});
+    for key in ["succeeded", "reason", "exit_code", "signal", "duration_ms"] {
+        if let Some(value) = ending.result.get(key) {
+            left[key] = value.clone();
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_replaced_wherever_it_is() {
+        let result = json!({"a\0b": ["c\0", {"d": "\0"}], "n": 1});
+        assert_eq!(storable(&result), json!({"a\u{fffd}b": ["c\u{fffd}", {"d": "\u{fffd}"}], "n": 1}));
+    }
+}

@@ -1,0 +1,127 @@
+//! How Attune answers: rows in PostgreSQL, messages over RabbitMQ, exact to the wire (CONTRACT §0–2, §10).
+//!
+//! ```text
+//!            ┌ database ─ pool: claim, finish        executions ─┐
+//! Attune ────┤          └ vital: identity, heartbeat  registry  ─┤─ Registry
+//!            └ broker ─── consumer ─ inbox ─────────  queue     ─┴─ Queue
+//!                      └─ publisher
+//! ```
+//!
+//! Both connections are made and kept independently of each other, for as long as it takes. The database is the truth
+//! about every state; messages only say where to look.
+
+mod broker;
+mod client;
+mod consumer;
+mod database;
+mod executions;
+pub mod messages;
+mod migrate;
+mod packs;
+mod publisher;
+mod queue;
+mod registry;
+mod rows;
+mod topology;
+mod waiting;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::task::JoinHandle;
+
+pub use client::{Submission, Submitted};
+pub use consumer::Receipt;
+pub use migrate::{Migrated, migrate};
+
+use self::broker::Broker;
+use self::consumer::Inbox;
+use self::database::{Access, Database};
+use self::publisher::Publisher;
+use super::{Delivery, Journal, Notice};
+use crate::config::{Secret, ServersConfig};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The control plane of Attune, as one worker or one command uses it. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Attune {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    database: Database,
+    broker: Broker,
+    publisher: Publisher,
+    journal: Arc<Journal>,
+    dispatches: AsyncMutex<mpsc::UnboundedReceiver<Delivery<Receipt>>>,
+    notices: AsyncMutex<mpsc::Receiver<Notice>>,
+    /// How many dispatches the broker delivers ahead of their acknowledgements.
+    prefetch: u16,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Attune {
+    /// Begins to connect to both servers. Nothing is awaited: what needs a server waits for it.
+    ///
+    /// # Errors
+    /// Where the configuration names no servers, or names them in a way that cannot be used.
+    pub fn new(servers: &ServersConfig, name: &str, max_concurrent: usize, journal: Arc<Journal>) -> Result<Self> {
+        let access = Access {
+            url: required(servers.database_url.as_ref(), "database.url", "ATTUNE__DATABASE__URL")?,
+            ca_file: servers.database_ca.as_deref(),
+            schema: &servers.schema,
+            connections: servers.database_connections,
+        };
+        let database = Database::new(&access)?;
+        let url = required(servers.broker_url.as_ref(), "message_queue.url", "ATTUNE__MESSAGE_QUEUE__URL")?;
+        let (inbox, (dispatches, notices)) = Inbox::new();
+        let broker = Broker::new(url, servers.broker_ca.as_deref(), name, inbox)?;
+        let keeper = Mutex::new(Some(broker.keep()));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                publisher: Publisher::start(broker.clone()),
+                database,
+                broker,
+                journal,
+                dispatches: AsyncMutex::new(dispatches),
+                notices: AsyncMutex::new(notices),
+                prefetch: u16::try_from(max_concurrent).unwrap_or(u16::MAX),
+                keeper,
+            }),
+        })
+    }
+
+    /// Awaits both servers, saying what is missing.
+    pub async fn wait(&self) -> Result<()> {
+        let (link, ()) = tokio::join!(self.shared.broker.link(), self.shared.database.wait());
+        link.map(|_| ())
+    }
+
+    /// Closes both connections; nothing may be asked afterwards.
+    pub async fn close(&self) {
+        self.shared.broker.close();
+        let keeper = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            // It ends by itself once it has said goodbye; a panic of its own is logged by the runtime.
+            keeper.await.ok();
+        }
+        self.shared.database.close().await;
+    }
+
+    fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now() + jiff::SignedDuration::from_micros(self.database().clock().offset_us())
+    }
+}
+
+fn required<'s>(url: Option<&'s Secret>, key: &str, variable: &str) -> Result<&'s Secret> {
+    url.ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("`{key}` is not set")).hint(format!(
+            "set {variable}, or use `--embedded DIR`, which needs no servers; `attune-agent demo` shows it"
+        ))
+    })
+}

@@ -1,0 +1,255 @@
+//! The registry over PostgreSQL: who this worker is, that it lives, and what earlier lives of it left.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Row;
+use sqlx::types::Json;
+use tokio::time::{Instant, sleep};
+
+use super::database::Identity;
+use super::{Attune, rows};
+use crate::backoff::Backoff;
+use crate::control_plane::{Orphan, Registry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ActionId, ClaimKey, ExecutionId, Registration, WorkerId, WorkerStatus};
+
+/// How long an earlier life of this worker may take to be noticed as dead by both servers. One that still shows itself
+/// after this lives.
+const TWIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A heartbeat in the future makes a worker count as stale, so it is dated back by more than clocks differ
+/// (CONTRACT §1.3.3).
+const SEEN: &str = "now() - interval '5 seconds'";
+
+const FIND: &str = "SELECT id, worker_role::text, host, extract(epoch FROM now() - last_heartbeat)::bigint AS age \
+    FROM worker WHERE name = $1";
+
+/// Whoever loses the race to be first finds the other's row.
+const INSERT: &str = "INSERT INTO worker (name, worker_type, worker_role, status) \
+    VALUES ($1, $2::text::worker_type_enum, 'action', 'inactive') ON CONFLICT (name) DO NOTHING RETURNING id";
+
+/// A cordon, and whatever else an operator wrote, stays.
+static RENEW: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE worker SET worker_type = $2::text::worker_type_enum, worker_role = 'action', host = $3, \
+         status = 'inactive', capabilities = $4, last_heartbeat = {SEEN}, \
+         meta = CASE jsonb_typeof(meta) WHEN 'object' THEN meta ELSE '{{}}' END || $5 WHERE id = $1"
+    )
+});
+
+static SET_STATUS: LazyLock<String> = LazyLock::new(|| {
+    format!("UPDATE worker SET status = $2::text::worker_status_enum, last_heartbeat = {SEEN} WHERE id = $1")
+});
+
+/// The row of a worker that others have written off comes back by itself; a draining worker stays `busy`.
+static HEARTBEAT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE worker SET last_heartbeat = {SEEN}, \
+         status = CASE status WHEN 'inactive' THEN 'active'::worker_status_enum ELSE status END WHERE id = $1 \
+         RETURNING {}",
+        rows::moment_text("clock_timestamp()")
+    )
+});
+
+static ORPHANS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT id, action, action_ref, status::text, {} AS started_at FROM execution \
+         WHERE worker = $1 AND status IN ('running', 'canceling') ORDER BY id",
+        rows::moment_text("coalesce(started_at, created)")
+    )
+});
+
+impl Registry for Attune {
+    async fn register(&self, registration: &Registration) -> Result<WorkerId> {
+        self.wait().await?;
+        let worker = self.own_row(registration).await?;
+        self.take_runtimes_in(registration).await?;
+        let capabilities = json!(registration.capabilities);
+        let meta = json!({"agent": {"missing_runtimes": registration.missing_runtimes}});
+        let (worker_type, host) = (registration.worker_type.as_str(), registration.host.clone());
+        self.database()
+            .run_vital(move |connection| {
+                let renew = sqlx::query(RENEW.as_str()).bind(worker.0).bind(worker_type).bind(host);
+                Box::pin(renew.bind(Json(capabilities)).bind(Json(meta)).execute(connection))
+            })
+            .await?;
+        Ok(worker)
+    }
+
+    async fn settle(&self, worker: WorkerId) -> Result<Vec<Orphan>> {
+        let rows = self
+            .database()
+            .run_vital(move |connection| {
+                Box::pin(sqlx::query(ORPHANS.as_str()).bind(worker.0).fetch_all(connection))
+            })
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Orphan {
+                    key: ClaimKey {
+                        execution: ExecutionId(rows::get(row, "id")?),
+                        worker,
+                        started_at: rows::moment(row, "started_at")?,
+                    },
+                    action: rows::get::<Option<i64>>(row, "action")?.map(ActionId),
+                    action_ref: rows::get(row, "action_ref")?,
+                    status: rows::status(row, "status")?,
+                })
+            })
+            .collect()
+    }
+
+    async fn set_status(&self, worker: WorkerId, status: WorkerStatus) -> Result<()> {
+        self.database()
+            .run_vital(move |connection| {
+                let set = sqlx::query(SET_STATUS.as_str()).bind(worker.0).bind(status.as_str());
+                Box::pin(set.execute(connection))
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn heartbeat(&self, worker: WorkerId) -> Result<()> {
+        let now: Option<String> = self
+            .database()
+            .run_vital(move |connection| {
+                Box::pin(sqlx::query_scalar(HEARTBEAT.as_str()).bind(worker.0).fetch_optional(connection))
+            })
+            .await?;
+        match now {
+            Some(now) => {
+                self.database().learn_time(&now);
+                Ok(())
+            }
+            None => Err(Error::new(ErrorKind::Conflict, format!("the row of worker {worker} was removed"))
+                .hint("start the worker again: it registers anew")),
+        }
+    }
+}
+
+impl Attune {
+    /// The worker's row, found by its name or made, once it is certain that nobody else is this worker.
+    async fn own_row(&self, registration: &Registration) -> Result<WorkerId> {
+        let deadline = Instant::now() + TWIN_PATIENCE;
+        let mut backoff = Backoff::default();
+        loop {
+            let Some(found) = self.find(registration).await? else {
+                // Nobody may consume the queues of a number that was never given out.
+                if let Some(worker) = self.insert(registration).await? {
+                    self.database().take_identity(worker).await?;
+                    return Ok(worker);
+                }
+                continue;
+            };
+            let is_free = self.database().take_identity(found.worker).await? == Identity::Ours
+                && self.shared.broker.consumers(found.worker).await? == 0;
+            if is_free {
+                return Ok(found.worker);
+            }
+            if Instant::now() >= deadline {
+                return Err(found.twin(&registration.name));
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
+    async fn find(&self, registration: &Registration) -> Result<Option<Found>> {
+        let name = registration.name.clone();
+        let row = self
+            .database()
+            .run_vital(move |connection| Box::pin(sqlx::query(FIND).bind(name).fetch_optional(connection)))
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let role: String = rows::get(&row, "worker_role")?;
+        if role != "action" {
+            let message = format!("the name `{}` belongs to a {role} worker", registration.name);
+            return Err(Error::new(ErrorKind::Conflict, message)
+                .hint("choose another name: `--name` or ATTUNE_WORKER_NAME"));
+        }
+        Ok(Some(Found {
+            worker: WorkerId(rows::get(&row, "id")?),
+            host: rows::get(&row, "host")?,
+            age: rows::get(&row, "age")?,
+        }))
+    }
+
+    async fn insert(&self, registration: &Registration) -> Result<Option<WorkerId>> {
+        let (name, worker_type) = (registration.name.clone(), registration.worker_type.as_str());
+        let id: Option<i64> = self
+            .database()
+            .run_vital(move |connection| {
+                Box::pin(sqlx::query_scalar(INSERT).bind(name).bind(worker_type).fetch_optional(connection))
+            })
+            .await?;
+        Ok(id.map(WorkerId))
+    }
+
+    /// Makes a row for each offered runtime that the control plane does not know: named `auto.*`, and with a program's
+    /// bare name, so that it serves every worker and not only those whose image has it at the same place.
+    async fn take_runtimes_in(&self, registration: &Registration) -> Result<()> {
+        let known = self
+            .database()
+            .run_vital(|connection| Box::pin(sqlx::query("SELECT ref, aliases FROM runtime").fetch_all(connection)))
+            .await?;
+        let is_known = |name: &str| {
+            known.iter().any(|row| {
+                let reference: &str = row.try_get("ref").unwrap_or_default();
+                let aliases: Vec<String> = row.try_get("aliases").unwrap_or_default();
+                reference.ends_with(&format!(".{name}")) || aliases.iter().any(|alias| alias == name)
+            })
+        };
+        for name in registration.capabilities.runtimes.iter().filter(|name| !is_known(name)) {
+            let Some(detected) = super::packs::detected_runtime(name, &registration.capabilities) else {
+                continue;
+            };
+            self.insert_runtime(detected).await?;
+            tracing::info!(runtime = name, "a runtime that the control plane did not know was added");
+        }
+        Ok(())
+    }
+
+    async fn insert_runtime(&self, runtime: super::packs::DetectedRuntime) -> Result<()> {
+        self.database()
+            .run_vital(move |connection| {
+                let insert = sqlx::query(
+                    "INSERT INTO runtime (ref, name, description, aliases, distributions, execution_config, \
+                     auto_detected, detection_config) VALUES ($1, $2, $3, $4, $5, $6, true, $7) \
+                     ON CONFLICT (ref) DO NOTHING",
+                )
+                .bind(runtime.reference)
+                .bind(runtime.name)
+                .bind(runtime.description)
+                .bind(runtime.aliases)
+                .bind(Json(runtime.distributions))
+                .bind(Json(runtime.execution_config))
+                .bind(Json(runtime.detection));
+                Box::pin(async move { insert.execute(connection).await })
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// The row of a worker with our name.
+struct Found {
+    worker: WorkerId,
+    host: Option<String>,
+    age: Option<i64>,
+}
+
+impl Found {
+    fn twin(&self, name: &str) -> Error {
+        let mut message = format!("a worker named `{name}` is alive already (worker {}", self.worker);
+        if let Some(host) = &self.host {
+            message.push_str(&format!(", host {host}"));
+        }
+        if let Some(age) = self.age {
+            message.push_str(&format!(", last heartbeat {} s ago", (age - 5).max(0)));
+        }
+        message.push(')');
+        Error::new(ErrorKind::Conflict, message)
+            .hint("give each worker a name of its own: `--name` or ATTUNE_WORKER_NAME")
+    }
+}
