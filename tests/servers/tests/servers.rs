@@ -26,7 +26,9 @@ async fn count(connection: &mut PgConnection) -> i64 {
 
 async fn open(url: &str, authority: Option<String>) -> Result<lapin::Connection, lapin::Error> {
     let tls = OwnedTLSConfig { identity: None, cert_chain: authority };
-    soon(lapin::Connection::connect_with_config(url, ConnectionProperties::default(), tls)).await
+    let runtime = lapin::runtime::default_runtime()?;
+    let properties = ConnectionProperties::default();
+    soon(lapin::Connection::connect_with_config(url, properties, tls, runtime)).await
 }
 
 #[tokio::test]
