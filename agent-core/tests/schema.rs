@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
-use test_servers::Servers;
+use test_servers::Postgres;
 
 const SCHEMA: &str = include_str!("../src/control_plane/attune/schema.sql");
 
@@ -63,7 +63,7 @@ async fn value(connection: &mut PgConnection, query: &str) -> Value {
 
 /// A connection to a new database, which has the tables in the schema `name`.
 async fn database(name: &str) -> (String, PgConnection) {
-    let url = Servers::shared().database("schema");
+    let url = Postgres::shared().create_for("schema");
     let mut connection = soon(PgConnection::connect(&url)).await.expect("a database");
     apply(&mut connection, name).await;
     (url, connection)
@@ -137,7 +137,7 @@ async fn columns_are_the_recorded_ones() {
         &mut connection,
         "SELECT table_name::text, ordinal_position::text, column_name::text, udt_name::text, is_nullable::text,
                 column_default::text
-         FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY 1, ordinal_position",
+         FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY 1, columns.ordinal_position",
     )
     .await;
     assert_same(&facts(records(include_str!("../../tests/golden/columns.csv")), 1), &facts(ours, 1));

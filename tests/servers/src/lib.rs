@@ -3,8 +3,9 @@
 //! Both are the real programs, with a directory and loopback ports that nobody else uses. Whatever becomes of the test,
 //! be it a panic or `SIGKILL`, its servers end with it and leave nothing behind (see `guard`).
 //!
-//! Most tests want [`Servers::shared`]: one pair for the whole test process, in which each test has a database and a
-//! virtual host of its own. A test that stops servers, or breaks them, starts its own [`Postgres`] or [`Rabbit`].
+//! Most tests want [`Servers::shared`], or [`Postgres::shared`] or [`Rabbit::shared`] alone: one for the whole test
+//! process, in which each test has a database and a virtual host of its own. A test that stops servers, or breaks them,
+//! starts its own [`Postgres`] or [`Rabbit`].
 //!
 //! Every call blocks, with a deadline, and may be made from asynchronous code too. What fails ends the test with a
 //! sentence, and with the server's log where that says why.

@@ -1,71 +1,104 @@
 //! One PostgreSQL and one RabbitMQ for all tests of a process.
+//!
+//! Each is started when first asked for, and ended by the end of the process. Where `DATABASE_URL` or `AMQP_URL` name a
+//! server, that is used instead: the user in it has to be one who may create databases, or virtual hosts and users, and
+//! nothing that is created there is removed. Of a broker, the management plugin is needed, on port 15672 or
+//! `AMQP_API_PORT`.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
 
 use crate::failure::Result;
 use crate::postgres::{Databases, Postgres, PostgresOptions};
 use crate::rabbit::{Rabbit, RabbitOptions, VirtualHosts};
 
-/// A database server and a broker. Tests share them, so nobody can stop them; each test has a part of its own.
-pub struct Servers {
-    databases: Databases,
-    virtual_hosts: VirtualHosts,
-    /// What was started here runs until the process ends, which ends it too.
-    _own: (Option<Postgres>, Option<Rabbit>),
+/// What tests share, and the server itself where it was started here.
+struct Shared<Server, Part> {
+    part: Part,
+    _own: Option<Server>,
 }
 
-// A failure is kept: every test that wants the servers shall say why they are not there.
-static SHARED: LazyLock<Result<Servers>> = LazyLock::new(Servers::try_start);
+// Failures are kept: every test that wants a server shall say why it is not there.
+static POSTGRES: LazyLock<Result<Shared<Postgres, Databases>>> = LazyLock::new(|| {
+    if let Some(url) = variable("DATABASE_URL") {
+        return Ok(Shared { part: Databases::at(&url), _own: None });
+    }
+    let own = Postgres::try_start(PostgresOptions::default())?;
+    Ok(Shared { part: own.databases().clone(), _own: Some(own) })
+});
+static RABBIT: LazyLock<Result<Shared<Rabbit, VirtualHosts>>> = LazyLock::new(|| {
+    if let Some(url) = variable("AMQP_URL") {
+        let part = VirtualHosts::at(&url, variable("AMQP_API_PORT").as_deref())?;
+        return Ok(Shared { part, _own: None });
+    }
+    let own = Rabbit::try_start(RabbitOptions::default())?;
+    Ok(Shared { part: own.virtual_hosts().clone(), _own: Some(own) })
+});
+
+impl Postgres {
+    /// The databases of the server that all tests of this process share.
+    #[track_caller]
+    pub fn shared() -> &'static Databases {
+        POSTGRES.as_ref().map_or_else(|failure| failure.end(), |shared| &shared.part)
+    }
+}
+
+impl Rabbit {
+    /// The virtual hosts of the broker that all tests of this process share.
+    #[track_caller]
+    pub fn shared() -> &'static VirtualHosts {
+        RABBIT.as_ref().map_or_else(|failure| failure.end(), |shared| &shared.part)
+    }
+}
+
+/// A database server and a broker. Tests share them, so nobody can stop them; each test has a part of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Servers {
+    databases: &'static Databases,
+    virtual_hosts: &'static VirtualHosts,
+}
 
 impl Servers {
-    /// The pair of this process, started when first asked for.
-    ///
-    /// Where `DATABASE_URL` or `AMQP_URL` name servers, those are used instead: the users in them have to be ones who
-    /// may create databases, or virtual hosts and users, and nothing that is created there is removed. Of the broker,
-    /// the management plugin is needed, on port 15672 or `AMQP_API_PORT`.
+    /// The pair that all tests of this process share. They start at once: most of the time is the broker's.
     #[track_caller]
-    pub fn shared() -> &'static Self {
-        match &*SHARED {
-            Ok(servers) => servers,
-            Err(failure) => failure.end(),
-        }
-    }
-
-    fn try_start() -> Result<Self> {
-        let others = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-        let (database_url, amqp_url) = (others("DATABASE_URL"), others("AMQP_URL"));
-        let postgres = || database_url.is_none().then(|| Postgres::try_start(PostgresOptions::default()));
-        let rabbit = || amqp_url.is_none().then(|| Rabbit::try_start(RabbitOptions::default()));
-        // Both at once: most of the time is the broker's.
-        let (postgres, rabbit) = std::thread::scope(|scope| {
-            let rabbit = scope.spawn(rabbit);
-            (postgres(), rabbit.join().expect("a start that does not panic"))
+    pub fn shared() -> Self {
+        std::thread::scope(|scope| {
+            scope.spawn(|| LazyLock::force(&POSTGRES));
+            LazyLock::force(&RABBIT);
         });
-        let (postgres, rabbit) = (postgres.transpose()?, rabbit.transpose()?);
-        let databases = match (&postgres, database_url) {
-            (Some(own), _) => own.databases().clone(),
-            (None, url) => Databases::at(&url.unwrap_or_default()),
-        };
-        let virtual_hosts = match (&rabbit, amqp_url) {
-            (Some(own), _) => own.virtual_hosts().clone(),
-            (None, url) => VirtualHosts::at(&url.unwrap_or_default(), others("AMQP_API_PORT").as_deref())?,
-        };
-        Ok(Self { databases, virtual_hosts, _own: (postgres, rabbit) })
+        Self { databases: Postgres::shared(), virtual_hosts: Rabbit::shared() }
     }
 
     /// Creates an empty database for one test, whose name starts with `test`, and returns its URL.
     #[track_caller]
     pub fn database(&self, test: &str) -> String {
-        self.databases.create(&unique(test))
+        self.databases.create_for(test)
     }
 
     /// Creates an empty virtual host for one test, whose name starts with `test`.
     #[track_caller]
     pub fn virtual_host(&self, test: &str) -> VirtualHost {
+        self.virtual_hosts.create_for(test)
+    }
+}
+
+impl Databases {
+    /// Creates an empty database for one test, whose name starts with `test`, and returns its URL.
+    #[track_caller]
+    pub fn create_for(&self, test: &str) -> String {
+        self.create(&unique(test))
+    }
+}
+
+impl VirtualHosts {
+    /// Creates an empty virtual host for one test, whose name starts with `test`.
+    #[track_caller]
+    pub fn create_for(&self, test: &str) -> VirtualHost {
         let name = unique(test);
-        let url = self.virtual_hosts.create(&name);
-        VirtualHost { name, url, all: self.virtual_hosts.clone() }
+        let url = self.create(&name);
+        VirtualHost { name, url, all: self.clone() }
     }
 }
 
@@ -96,9 +129,13 @@ impl VirtualHost {
 
     /// What the broker lists of it: `queues`, `exchanges` or `bindings`.
     #[track_caller]
-    pub fn list(&self, what: &str) -> Vec<serde_json::Value> {
+    pub fn list(&self, what: &str) -> Vec<Value> {
         self.all.list(what, &self.name)
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A name that no other test uses, be it of this process or another.
