@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ATTUNE_COMMIT"), ", ", env!("ATTUNE_TARGET"), ")");
@@ -56,13 +56,18 @@ pub(crate) enum Verb {
     Probe(runtime_probe::command::Arguments),
     /// Bring packs into a control plane
     Pack(PackArgs),
+    /// Block until what a worker needs is there, saying once a while what is missing
+    Wait(WaitArgs),
+    /// Create the control plane's tables where there is no Attune
+    Migrate,
     /// List every reason for which an execution can end
     Reasons,
 }
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
-    /// Use the control plane in DIR, one SQLite file; it is created where there is none
+    /// Use the control plane in DIR, one SQLite file, which is created where there is none [default: PostgreSQL and
+    /// RabbitMQ, as configured]
     #[arg(long, value_name = "DIR")]
     pub(crate) embedded: Option<PathBuf>,
 }
@@ -104,9 +109,13 @@ pub(crate) struct SubmitArgs {
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(crate) env_vars: Vec<String>,
 
-    /// The control plane in DIR, one SQLite file
+    /// The control plane in DIR, one SQLite file [default: PostgreSQL and RabbitMQ, as configured]
     #[arg(long, value_name = "DIR")]
-    pub(crate) embedded: PathBuf,
+    pub(crate) embedded: Option<PathBuf>,
+
+    /// Pick a worker and hand the execution to it, without Attune's executor
+    #[arg(long, conflicts_with = "embedded")]
+    pub(crate) direct: bool,
 
     /// Wait for the end and tell what came of it; Ctrl-C asks to cancel, a second one stops waiting
     #[arg(long)]
@@ -115,6 +124,30 @@ pub(crate) struct SubmitArgs {
     /// Print JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// What to wait for
+    #[arg(value_enum)]
+    pub(crate) what: WaitFor,
+
+    /// Give up after so many seconds [default: never]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// What a worker needs before it can work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WaitFor {
+    /// The database, with the control plane's tables in it
+    Schema,
+    /// The packs directory, with the core pack in it
+    Packs,
+    /// The broker
+    Queue,
+    /// All of them
+    All,
 }
 
 #[derive(Debug, Args)]
@@ -129,8 +162,8 @@ pub(crate) enum PackVerb {
     Register {
         /// The pack's directory, with pack.yaml in it
         directory: PathBuf,
-        /// The control plane in DIR, one SQLite file
+        /// The control plane in DIR, one SQLite file [default: PostgreSQL, as configured]
         #[arg(long, value_name = "DIR")]
-        embedded: PathBuf,
+        embedded: Option<PathBuf>,
     },
 }

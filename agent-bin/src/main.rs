@@ -6,6 +6,7 @@ mod cli;
 mod exit;
 mod lookup;
 mod parameters;
+mod plane;
 mod session;
 mod verbs;
 
@@ -36,8 +37,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Run(args) => session.block_on(verbs::run::run(&session, args)),
         Verb::Demo => session.block_on(verbs::demo::run(&session)),
         Verb::Exec(args) => session.block_on(verbs::exec::run(&session, args)),
-        Verb::Submit(args) => session.block_on(verbs::submit::run(args)),
-        Verb::Pack(args) => session.block_on(verbs::pack::run(args)),
+        Verb::Submit(args) => session.block_on(verbs::submit::run(&session, args)),
+        Verb::Pack(args) => session.block_on(verbs::pack::run(&session, args)),
+        Verb::Wait(args) => session.block_on(verbs::wait::run(&session, args)),
+        Verb::Migrate => session.block_on(verbs::migrate::run(&session)),
         Verb::Probe(args) => verbs::probe::run(&args),
         Verb::Reasons => Ok(verbs::reasons::run()),
     }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_core::Result;
-use agent_core::config::{Config, Sources};
+use agent_core::config::{Config, DirectoriesConfig, Sources};
+use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
 use agent_core::secrets::ChildEnvironment;
@@ -33,7 +34,7 @@ impl Session {
     pub(crate) fn new(cli: &Cli) -> Result<Self, Failure> {
         let named = cli.name.clone().map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()));
         // A worker's log is its voice; anywhere else it would talk over the answer.
-        let quiet = !matches!(cli.verb, None | Some(Verb::Run(_)));
+        let quiet = !matches!(cli.verb, None | Some(Verb::Run(_) | Verb::Wait(_)));
         let level = quiet.then(|| ("RUST_LOG".into(), "warn".into()));
         // What comes first wins: the command line, the environment, this verb's own default.
         let environment = named.into_iter().chain(std::env::vars_os()).chain(level);
@@ -52,6 +53,7 @@ impl Session {
         &self,
         found: Arc<runtime_probe::Report>,
         directories: Directories,
+        journal: Arc<Journal>,
     ) -> Result<Workshop, Failure> {
         Ok(Workshop {
             spawner: Spawner::start()?,
@@ -61,11 +63,18 @@ impl Session {
             artifacts_dir: directories.artifacts,
             runtime_envs_dir: directories.runtime_envs,
             limits: self.config.worker.limits,
+            journal,
         })
     }
 }
 
 impl Directories {
+    /// Where the configuration says.
+    pub(crate) fn configured(config: &Config) -> Self {
+        let DirectoriesConfig { packs, runtime_envs, artifacts } = config.directories.clone();
+        Self { packs, artifacts, runtime_envs }
+    }
+
     /// The three directories below one.
     pub(crate) fn below(directory: &Path) -> Self {
         Self {

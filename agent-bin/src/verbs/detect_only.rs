@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agent_core::worker::capabilities;
+use agent_core::worker::available;
 
 use crate::exit::{Failure, print};
 use crate::lookup;
@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     if std::env::var_os(OVERRIDE).is_some_and(|value| !value.is_empty()) {
         text.push_str(&format!("\nNOTE: {OVERRIDE} is set; this is what would be found without it.\n"));
     }
-    let mut runtimes = capabilities(&found, 0).runtimes;
+    let mut runtimes = available(&found);
     // Needs no detection, so it is not something that was detected.
     runtimes.retain(|runtime| runtime != "native");
     text.push_str(&format!("\n{OVERRIDE}={}\n", runtimes.join(",")));

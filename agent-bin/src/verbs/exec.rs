@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agent_core::control_plane::Journal;
 use agent_core::control_plane::solo::Solo;
 use agent_core::execution::{self, Attempted, Claimed, Stop, Streams, stop_channel};
 use agent_core::model::{
@@ -29,7 +30,7 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, F
     }
     let library = Library::read(&directories.packs)?;
     let order = work_order(&library, &args)?;
-    let workshop = session.workshop(lookup::interpreters()?, directories)?;
+    let workshop = session.workshop(lookup::interpreters()?, directories, Journal::in_memory())?;
     let solo = Solo::new(order);
     let attempt = Attempted::new(&solo, solo.dispatch());
     let Claimed::Ours(claim) = attempt.again(&solo).await? else {

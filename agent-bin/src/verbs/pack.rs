@@ -2,15 +2,27 @@
 
 use std::process::ExitCode;
 
+use agent_core::control_plane::attune::register_pack;
 use agent_core::control_plane::embedded::Embedded;
 
 use crate::cli::{PackArgs, PackVerb};
 use crate::exit::{Failure, print};
+use crate::session::Session;
 
-pub(crate) async fn run(args: PackArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(session: &Session, args: PackArgs) -> Result<ExitCode, Failure> {
     let PackVerb::Register { directory, embedded } = args.verb;
-    let plane = Embedded::open(&embedded).await?;
-    let pack = plane.register_pack(&directory).await?;
+    let pack = match embedded {
+        Some(embedded) => {
+            let plane = Embedded::open(&embedded).await?;
+            let pack = plane.register_pack(&directory).await?;
+            plane.close().await;
+            pack
+        }
+        None => {
+            let config = &session.config;
+            register_pack(&config.servers, &directory, &config.directories.packs).await?
+        }
+    };
     let (actions, runtimes) = (pack.actions.len(), pack.runtimes.len());
     print(&format!(
         "pack {} {} is registered: {actions} action{}, {runtimes} runtime{}\n",
@@ -19,7 +31,6 @@ pub(crate) async fn run(args: PackArgs) -> Result<ExitCode, Failure> {
         plural(actions),
         plural(runtimes),
     ))?;
-    plane.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,10 +1,13 @@
 //! `attune-agent run`: be a worker until told to stop.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use agent_core::control_plane::attune::Attune;
 use agent_core::control_plane::embedded::Embedded;
+use agent_core::control_plane::{Journal, Queue, Registry};
+use agent_core::execution::Workshop;
 use agent_core::worker::{Shutdown, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -15,32 +18,60 @@ use crate::lookup;
 use crate::session::{Directories, Session};
 
 pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Failure> {
-    let Some(directory) = args.embedded else {
-        return Err(Failure::usage(
-            "no control plane is named",
-            "`attune-agent run --embedded DIR` works with one SQLite file in DIR; `attune-agent demo` shows it",
-        ));
-    };
     // Heard from the first moment: a worker that is told to stop while it starts must not be lost.
-    let mut orders = stop_orders()?;
-    let (plane, worker) = tokio::select! {
-        started = start(session, &directory) => started?,
+    let orders = stop_orders()?;
+    match args.embedded {
+        Some(directory) => embedded(session, &directory, orders).await,
+        None => attune(session, orders).await,
+    }
+}
+
+async fn embedded(
+    session: &Session,
+    directory: &Path,
+    orders: mpsc::Receiver<Shutdown>,
+) -> Result<ExitCode, Failure> {
+    let plane = Arc::new(open(directory).await?);
+    let journal = Journal::of_worker(&session.config.worker.name, &[plane.journals_dir()])?;
+    let workshop = session.workshop(lookup::interpreters()?, Directories::below(directory), journal)?;
+    let done = work(session, &plane, workshop, orders).await;
+    plane.close().await;
+    done
+}
+
+async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<ExitCode, Failure> {
+    let config = &session.config;
+    let journal = Journal::of_worker(&config.worker.name, &journal_directories(&config.worker.work_dir))?;
+    let name = format!("attune-agent {}", config.worker.name);
+    // Both connections are made while the interpreters are looked for and the helper process starts.
+    let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
+    let plane = Arc::new(plane);
+    let workshop = session.workshop(lookup::interpreters()?, Directories::configured(config), journal)?;
+    let done = work(session, &plane, workshop, orders).await;
+    plane.close().await;
+    done
+}
+
+async fn work<P: Registry + Queue>(
+    session: &Session,
+    plane: &Arc<P>,
+    workshop: Workshop,
+    mut orders: mpsc::Receiver<Shutdown>,
+) -> Result<ExitCode, Failure> {
+    let config = session.config.worker.clone();
+    let starting = Worker::start(config, Arc::clone(plane), Arc::clone(plane), Arc::new(workshop));
+    let worker = tokio::select! {
+        started = starting => started?,
         _ = orders.recv() => return Ok(ExitCode::SUCCESS),
     };
     worker.run(orders).await?;
-    plane.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(
-    session: &Session,
-    directory: &Path,
-) -> Result<(Arc<Embedded>, Worker<Embedded, Embedded>), Failure> {
-    let plane = Arc::new(open(directory).await?);
-    let workshop = Arc::new(session.workshop(lookup::interpreters()?, Directories::below(directory))?);
-    let config = session.config.worker.clone();
-    let worker = Worker::start(config, Arc::clone(&plane), Arc::clone(&plane), workshop).await?;
-    Ok((plane, worker))
+/// Where the journal may be: as configured, else below the temporary directory, apart from other users'.
+fn journal_directories(configured: &Path) -> [PathBuf; 2] {
+    let user = rustix::process::geteuid().as_raw();
+    [configured.to_owned(), std::env::temp_dir().join(format!("attune-agent-{user}"))]
 }
 
 /// Opens the control plane and reads its packs again; one that cannot be read must not keep the others from working.

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use agent_core::control_plane::embedded::{Embedded, Submission};
 use agent_core::model::{Execution, ExecutionId, ExecutionStatus};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,13 +9,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::SubmitArgs;
 use crate::exit::{FAILED, Failure, INTERRUPTED, print, tell};
 use crate::parameters;
+use crate::plane::{Plane, Submission};
+use crate::session::Session;
 
-pub(crate) async fn run(args: SubmitArgs) -> Result<ExitCode, Failure> {
-    let plane = Embedded::open(&args.embedded).await?;
+pub(crate) async fn run(session: &Session, args: SubmitArgs) -> Result<ExitCode, Failure> {
+    let plane = Plane::open(session, args.embedded.as_deref()).await?;
     let action = plane.action(&args.action).await?;
     let mut submission = Submission {
         action_ref: args.action.clone(),
         parameters: parameters::gather(&args.parameters, &action)?,
+        direct: args.direct,
         ..Submission::default()
     };
     for pair in &args.env_vars {
@@ -34,7 +36,7 @@ pub(crate) async fn run(args: SubmitArgs) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-async fn requested(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Result<ExitCode, Failure> {
+async fn requested(plane: &Plane, id: ExecutionId, args: &SubmitArgs) -> Result<ExitCode, Failure> {
     if args.json {
         print(&format!(
             "{}\n",
@@ -47,9 +49,12 @@ async fn requested(plane: &Embedded, id: ExecutionId, args: &SubmitArgs) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn mention_absent_worker(plane: &Embedded, args: &SubmitArgs) -> Result<(), Failure> {
-    if !plane.has_live_worker().await? {
-        let directory = args.embedded.display();
+async fn mention_absent_worker(plane: &Plane, args: &SubmitArgs) -> Result<(), Failure> {
+    // Under an executor this is the executor's to say.
+    if let (Plane::Embedded(embedded), Some(directory)) = (plane, &args.embedded)
+        && !embedded.has_live_worker().await?
+    {
+        let directory = directory.display();
         tell(&format!("no worker is running there: `attune-agent run --embedded {directory}` starts one"));
     }
     Ok(())
@@ -57,7 +62,7 @@ async fn mention_absent_worker(plane: &Embedded, args: &SubmitArgs) -> Result<()
 
 /// Waits for the end. The first Ctrl-C asks to cancel and goes on waiting, the second stops waiting.
 async fn follow(
-    plane: &Embedded,
+    plane: &Plane,
     id: ExecutionId,
     args: &SubmitArgs,
     mut interrupt: Signal,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
 
+use super::RuntimeManifest;
+use crate::config::parse_yaml;
 use crate::error::{Doing, Result};
 
 static PACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../packs");
@@ -29,6 +31,14 @@ pub fn install_builtin(packs_dir: &Path) -> Result<Vec<PathBuf>> {
         installed.push(target);
     }
     Ok(installed)
+}
+
+/// The runtimes that the built-in packs define, those of the core first.
+pub fn builtin_runtimes() -> Vec<RuntimeManifest> {
+    let files = PACKS.dirs().filter_map(|pack| PACKS.get_dir(pack.path().join("runtimes"))).flat_map(Dir::files);
+    let texts = files.filter_map(|file| Some((file.path(), file.contents_utf8()?)));
+    // They are part of this program, and its tests read them all.
+    texts.filter_map(|(path, text)| parse_yaml(text, path).ok()).collect()
 }
 
 fn write(directory: &Dir<'_>, target: &Path, root: &Path) -> Result<()> {

@@ -8,9 +8,11 @@
 //! ```
 
 mod builtin;
+mod install;
 mod library;
 mod manifest;
 
-pub use builtin::install_builtin;
+pub use builtin::{builtin_runtimes, install_builtin};
+pub use install::install_pack;
 pub use library::{Library, check_parameters, pack_directories, resolve_runtime, unknown_action};
 pub use manifest::{ActionManifest, Pack, PackManifest, RuntimeManifest, RuntimeVersionManifest};

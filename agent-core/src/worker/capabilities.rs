@@ -23,9 +23,8 @@ pub struct Offer {
     pub missing: Vec<String>,
 }
 
-/// The offer of a worker in a container with these interpreters. Told to offer certain runtimes, it offers those of them
-/// that are there; by whichever of a runtime's names they were asked for.
-pub fn capabilities(found: &Report, config: &WorkerConfig) -> Offer {
+/// Canonical names of the runtimes that a container with these interpreters has.
+pub fn available(found: &Report) -> Vec<String> {
     let mut runtimes: Vec<String> = Vec::new();
     for interpreter in &found.runtimes {
         if !runtimes.contains(&interpreter.name) {
@@ -33,6 +32,13 @@ pub fn capabilities(found: &Report, config: &WorkerConfig) -> Offer {
         }
     }
     runtimes.push(NATIVE.to_owned());
+    runtimes
+}
+
+/// The offer of a worker in a container with these interpreters. Told to offer certain runtimes, it offers those of them
+/// that are there; by whichever of a runtime's names they were asked for.
+pub fn capabilities(found: &Report, config: &WorkerConfig) -> Offer {
+    let mut runtimes = available(found);
     let mut missing = Vec::new();
     if let Some(wanted) = &config.runtimes {
         let mut wanted: Vec<String> = wanted.iter().map(|name| canonical_name(name)).collect();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use capabilities::{Offer, capabilities};
+pub use capabilities::{Offer, available, capabilities};
 
 use self::heartbeat::{Alarm, Rhythm};
 use self::running::Running;

@@ -1,6 +1,5 @@
 //! The connection to RabbitMQ: made, watched, and made again with all that hung on it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +18,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::{self, Inbox, Receipt};
+use super::required;
 use super::topology::{self, Role, WorkerQueue};
 use super::waiting::Waiting;
-use crate::config::Secret;
+use crate::config::ServersConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::WorkerId;
 
@@ -82,7 +82,9 @@ impl Link {
 
 impl Broker {
     /// Prepares to connect; nothing is connected yet. `name` is what the broker's operators see.
-    pub(super) fn new(url: &Secret, ca_file: Option<&Path>, name: &str, inbox: Inbox) -> Result<Self> {
+    pub(super) fn new(servers: &ServersConfig, name: &str, inbox: Inbox) -> Result<Self> {
+        let url = required(servers.broker_url.as_ref(), "message_queue.url", "ATTUNE__MESSAGE_QUEUE__URL")?;
+        let ca_file = servers.broker_ca.as_deref();
         let mut uri: AMQPUri = url.expose().parse().map_err(|error: String| {
             Error::new(ErrorKind::Invalid, "`message_queue.url` is not an AMQP URL")
                 .because(error)
@@ -134,11 +136,6 @@ impl Broker {
     /// Ends the connection.
     pub(super) fn close(&self) {
         self.shared.closed.cancel();
-    }
-
-    /// Host and port.
-    pub(super) fn address(&self) -> &str {
-        &self.shared.address
     }
 
     /// The connection, as soon as there is one.

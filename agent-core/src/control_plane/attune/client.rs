@@ -8,7 +8,6 @@ use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions}
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use serde_json::{Value, json};
-use sqlx::Row;
 use sqlx::types::Json;
 
 use super::broker::step;

@@ -1,7 +1,7 @@
 //! From deliveries to dispatches and notices: read, judged, and put where the worker takes them.
 
 use futures_util::StreamExt;
-use lapin::acker::Acker;
+use lapin::Acker;
 use lapin::message::Delivery as Raw;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
 use lapin::{Channel, Consumer};

@@ -11,8 +11,9 @@ use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::required;
 use super::waiting::Waiting;
-use crate::config::Secret;
+use crate::config::{Secret, ServersConfig};
 use crate::control_plane::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::WorkerId;
@@ -62,6 +63,18 @@ pub(super) struct Access<'a> {
     pub(super) ca_file: Option<&'a Path>,
     pub(super) schema: &'a str,
     pub(super) connections: u32,
+}
+
+impl<'a> Access<'a> {
+    /// As configured.
+    pub(super) fn of(servers: &'a ServersConfig) -> Result<Self> {
+        Ok(Self {
+            url: required(servers.database_url.as_ref(), "database.url", "ATTUNE__DATABASE__URL")?,
+            ca_file: servers.database_ca.as_deref(),
+            schema: &servers.schema,
+            connections: servers.database_connections,
+        })
+    }
 }
 
 impl Database {
@@ -131,11 +144,6 @@ impl Database {
     /// The control plane's clock.
     pub(super) const fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// Host and port.
-    pub(super) fn address(&self) -> &str {
-        &self.address
     }
 
     /// The schema that the tables are in.

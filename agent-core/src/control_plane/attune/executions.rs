@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
@@ -11,7 +10,7 @@ use super::{Attune, rows};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    ActionId, Attempt, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, WorkOrder,
+    ActionId, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, WorkOrder,
 };
 
 /// Makes the execution ours and returns all that is needed to run it, or what it was found as.

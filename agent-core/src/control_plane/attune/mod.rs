@@ -33,6 +33,7 @@ use tokio::task::JoinHandle;
 pub use client::{Submission, Submitted};
 pub use consumer::Receipt;
 pub use migrate::{Migrated, migrate};
+pub use packs::register_pack;
 
 use self::broker::Broker;
 use self::consumer::Inbox;
@@ -67,16 +68,9 @@ impl Attune {
     /// # Errors
     /// Where the configuration names no servers, or names them in a way that cannot be used.
     pub fn new(servers: &ServersConfig, name: &str, max_concurrent: usize, journal: Arc<Journal>) -> Result<Self> {
-        let access = Access {
-            url: required(servers.database_url.as_ref(), "database.url", "ATTUNE__DATABASE__URL")?,
-            ca_file: servers.database_ca.as_deref(),
-            schema: &servers.schema,
-            connections: servers.database_connections,
-        };
-        let database = Database::new(&access)?;
-        let url = required(servers.broker_url.as_ref(), "message_queue.url", "ATTUNE__MESSAGE_QUEUE__URL")?;
+        let database = Database::new(&Access::of(servers)?)?;
         let (inbox, (dispatches, notices)) = Inbox::new();
-        let broker = Broker::new(url, servers.broker_ca.as_deref(), name, inbox)?;
+        let broker = Broker::new(servers, name, inbox)?;
         let keeper = Mutex::new(Some(broker.keep()));
         Ok(Self {
             shared: Arc::new(Shared {
@@ -116,6 +110,26 @@ impl Attune {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now() + jiff::SignedDuration::from_micros(self.database().clock().offset_us())
     }
+}
+
+/// Awaits the database and the control plane's tables in it.
+pub async fn await_schema(servers: &ServersConfig) -> Result<()> {
+    let database = Database::new(&Access::of(servers)?)?;
+    database.wait().await;
+    database.close().await;
+    Ok(())
+}
+
+/// Awaits the broker.
+pub async fn await_broker(servers: &ServersConfig) -> Result<()> {
+    let (inbox, _arrivals) = Inbox::new();
+    let broker = Broker::new(servers, "attune-agent wait", inbox)?;
+    let keeper = broker.keep();
+    broker.link().await?;
+    broker.close();
+    // It ends by itself once it has said goodbye.
+    keeper.await.ok();
+    Ok(())
 }
 
 fn required<'s>(url: Option<&'s Secret>, key: &str, variable: &str) -> Result<&'s Secret> {

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::consumer::Receipt;

@@ -6,6 +6,7 @@
 //! DIR/artifacts/         logs, one directory an execution
 //! DIR/bells/             rung after a commit that others wait for
 //! DIR/workers/           one lock a live worker
+//! DIR/journals/          what a worker could not deliver yet
 //! ```
 //!
 //! There is no scheduler process: each worker hands itself the oldest execution that it can serve, by the same steps
@@ -93,6 +94,11 @@ impl Embedded {
     /// Where logs and artifacts go.
     pub fn artifacts_dir(&self) -> PathBuf {
         self.shared.directory.join("artifacts")
+    }
+
+    /// Where workers keep what they could not deliver yet.
+    pub fn journals_dir(&self) -> PathBuf {
+        self.shared.directory.join("journals")
     }
 
     /// Closes the file; nothing may be asked afterwards.

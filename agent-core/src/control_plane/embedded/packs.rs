@@ -9,7 +9,7 @@ use super::{Embedded, now};
 use crate::error::{Doing, Error, Result};
 use crate::model::{PackId, RuntimeId};
 use crate::packs::{
-    ActionManifest, Pack, RuntimeManifest, install_builtin, pack_directories, resolve_runtime,
+    ActionManifest, Pack, RuntimeManifest, install_builtin, install_pack, pack_directories, resolve_runtime,
 };
 
 impl Embedded {
@@ -50,13 +50,7 @@ impl Embedded {
     pub async fn register_pack(&self, source: &Path) -> Result<Pack> {
         // Read where it is: a pack that cannot be used must not replace one that can.
         let pack = Pack::read(source)?;
-        let target = self.packs_dir().join(pack.manifest.reference.as_str());
-        let same = source
-            .canonicalize()
-            .is_ok_and(|source| target.canonicalize().is_ok_and(|target| target == source));
-        if !same {
-            replace_directory(source, &target)?;
-        }
+        install_pack(source, &self.packs_dir(), &pack)?;
         self.record(&pack).await?;
         self.shared.work.ring()?;
         Ok(pack)
@@ -180,43 +174,5 @@ async fn record_action(
     .bind(now())
     .execute(&mut **transaction)
     .await?;
-    Ok(())
-}
-
-/// Copies `source` beside `target` and moves it there, so that an execution sees the old pack or the new one.
-fn replace_directory(source: &Path, target: &Path) -> Result<()> {
-    let sibling = |what: &str| {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        target.with_file_name(format!(".{name}.{what}.{}", std::process::id()))
-    };
-    let (staging, old) = (sibling("new"), sibling("old"));
-    copy_directory(source, &staging)?;
-    let had_one = target.exists();
-    if had_one {
-        std::fs::rename(target, &old).doing(|| format!("move {} away", target.display()))?;
-    }
-    std::fs::rename(&staging, target).doing(|| format!("create {}", target.display()))?;
-    if had_one {
-        std::fs::remove_dir_all(&old).doing(|| format!("remove {}", old.display()))?;
-    }
-    Ok(())
-}
-
-fn copy_directory(source: &Path, target: &Path) -> Result<()> {
-    std::fs::create_dir_all(target).doing(|| format!("create {}", target.display()))?;
-    let describe = || format!("copy {}", source.display());
-    for entry in std::fs::read_dir(source).doing(describe)? {
-        let entry = entry.doing(describe)?;
-        let (from, to) = (entry.path(), target.join(entry.file_name()));
-        // Links are copied as links: where they lead is decided when the action runs.
-        if entry.file_type().doing(describe)?.is_symlink() {
-            let leads_to = std::fs::read_link(&from).doing(describe)?;
-            std::os::unix::fs::symlink(leads_to, &to).doing(|| format!("create {}", to.display()))?;
-        } else if from.is_dir() {
-            copy_directory(&from, &to)?;
-        } else {
-            std::fs::copy(&from, &to).doing(|| format!("copy {}", from.display()))?;
-        }
-    }
     Ok(())
 }

@@ -1,0 +1,58 @@
+//! `attune-agent wait`: block until what a worker needs is there.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agent_core::control_plane::attune::{await_broker, await_schema};
+
+use crate::cli::{WaitArgs, WaitFor};
+use crate::exit::{FAILED, Failure, tell};
+use crate::session::Session;
+
+/// Packs come by a volume that another machine may fill, and no event crosses it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What every installation has.
+const CORE: &str = "core/pack.yaml";
+
+pub(crate) async fn run(session: &Session, args: WaitArgs) -> Result<ExitCode, Failure> {
+    let waiting = wait(session, args.what);
+    let Some(seconds) = args.timeout else {
+        waiting.await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    match tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
+        Ok(there) => there.map(|()| ExitCode::SUCCESS),
+        Err(_) => {
+            tell(&format!("error: not everything is there after {seconds} s"));
+            Ok(ExitCode::from(FAILED))
+        }
+    }
+}
+
+async fn wait(session: &Session, what: WaitFor) -> Result<(), Failure> {
+    let servers = &session.config.servers;
+    let wanted = |which| what == which || what == WaitFor::All;
+    let schema = async { if wanted(WaitFor::Schema) { await_schema(servers).await } else { Ok(()) } };
+    let broker = async { if wanted(WaitFor::Queue) { await_broker(servers).await } else { Ok(()) } };
+    let packs = async {
+        if wanted(WaitFor::Packs) {
+            await_packs(&session.config.directories.packs).await;
+        }
+    };
+    let (schema, broker, ()) = tokio::join!(schema, broker, packs);
+    Ok(schema.and(broker)?)
+}
+
+async fn await_packs(directory: &Path) {
+    let core = directory.join(CORE);
+    let mut said = false;
+    while !core.is_file() {
+        if !said {
+            tracing::warn!(file = %core.display(), "waiting for the core pack");
+            said = true;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
