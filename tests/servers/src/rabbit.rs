@@ -134,6 +134,11 @@ impl Rabbit {
         self.ports.amqp.number()
     }
 
+    /// The loopback port of the management plugin's HTTP API, for `guest`.
+    pub fn api_port(&self) -> u16 {
+        self.ports.api.number()
+    }
+
     /// The certificate of the authority that vouches for a broker with [`RabbitOptions::tls`].
     pub fn authority(&self) -> Option<&Path> {
         self.certificates.as_ref().map(|files| files.authority.as_path())
@@ -174,7 +179,7 @@ impl Rabbit {
         Err(Failure::new(format!("rabbitmqctl failed ({}): {}", output.status, text(&output.stderr))))
     }
 
-    /// Ends the broker in order.
+    /// Ends the broker in order, for which its statistics alone take five seconds.
     #[track_caller]
     pub fn stop(&mut self) {
         self.broker.stop("TERM").or_end();
@@ -303,7 +308,8 @@ fn configuration(ports: &Ports, certificates: Option<&Certificates>) -> String {
         ),
     };
     format!(
-        "{listeners}management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\nlog.file = false\nlog.console = true\n",
+        "{listeners}management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\nlog.file = false\n\
+         log.console = true\nlog.console.use_colors = off\n",
         ports.api.number()
     )
 }
