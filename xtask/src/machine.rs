@@ -1,8 +1,9 @@
-//! The machine that the tests run on: which interpreters it lacks, and how it gets them.
+//! The machine that the tests run on: which interpreters and servers it lacks, and how it gets them.
 //!
 //! A C compiler needs no mention: nothing is linked without one, this program neither (see `.cargo/cc`).
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::step::{self, Result};
@@ -36,15 +37,19 @@ const PACKAGES: &[Package] = &[
     Package { name: "nodejs", program: "node", serves: "core.nodejs" },
     Package { name: "perl", program: "perl", serves: "core.perl" },
     Package { name: "php-cli", program: "php", serves: "examples.php" },
+    // Of servers, the tests start their own; one that the installation starts is nobody's.
+    Package { name: "postgresql", program: "initdb", serves: "the control plane's database" },
     Package { name: "python3", program: "python3", serves: "core.python, and the tests' own actions" },
     Package { name: "r-base-core", program: "Rscript", serves: "core.r" },
+    Package { name: "rabbitmq-server", program: "rabbitmq-server", serves: "the control plane's messages" },
     Package { name: "ruby", program: "ruby", serves: "core.ruby" },
     Package { name: "tcl", program: "tclsh", serves: "examples.tcl" },
     Package { name: "zsh", program: "zsh", serves: "core.shell as macOS has it" },
 ];
 
 /// Installs what is missing where that is possible, and says what is missing where it is not. Either way the tests go
-/// on: an interpreter that is not there is a row less, not a failure.
+/// on: an interpreter that is not there is a row less, not a failure, and of a server that is not there the tests that
+/// want it say so.
 pub(crate) fn prepare() {
     let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !is_there(package.program)).collect();
     if missing.is_empty() {
@@ -53,7 +58,7 @@ pub(crate) fn prepare() {
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     if !(is_root() && is_there("apt-get")) {
         eprintln!(
-            "note: not everything is tested without more interpreters: \
+            "note: not everything is tested without more packages: \
              sudo apt-get install -y --no-install-recommends {}",
             names.join(" ")
         );
@@ -85,13 +90,19 @@ fn apt_get(arguments: &[&str]) -> Command {
     apt_get
 }
 
-/// Whether a program of this name is on the path.
+/// Whether a program of this name is on the path, or where Debian keeps what is not for everybody.
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| {
+    std::env::split_paths(&path).chain(server_directories()).any(|directory| {
         std::fs::metadata(directory.join(program))
             .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     })
+}
+
+/// The directories of servers' own programs: of every version of PostgreSQL, and of RabbitMQ.
+fn server_directories() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin")).chain([PathBuf::from("/usr/lib/rabbitmq/bin")])
 }
 
 /// Whether this process is root's: its own directory in `/proc` belongs to the user it runs as.

@@ -17,7 +17,7 @@ The project's own chores.
 Usage: cargo xtask <CHORE>
 
 Chores:
-  test          Install the interpreters that the tests run (as root, on Debian), then run all tests
+  test          Install the interpreters and servers that the tests run (as root, on Debian), then run all tests
   docs          Write docs/reference.md from the code
   docs --check  Fail where docs/reference.md is not what the code says
 ";

@@ -13,11 +13,20 @@ impl Failure {
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
         Self(sentence.into())
     }
+}
 
-    /// Ends the test.
+/// What ends the test where there is no value, at the place where the test asked for it.
+pub(crate) trait OrEnd<T> {
+    fn or_end(self) -> T;
+}
+
+impl<T, E: fmt::Display> OrEnd<T> for std::result::Result<T, E> {
     #[track_caller]
-    pub(crate) fn end(&self) -> ! {
-        panic!("{}", self.0)
+    fn or_end(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(failure) => panic!("{failure}"),
+        }
     }
 }
 

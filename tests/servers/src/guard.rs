@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::account;
-use crate::failure::{Doing, Failure, Result};
+use crate::failure::{Doing, Failure, OrEnd, Result};
 
 /// What neither server needs, even on a busy machine: for a start, nor for an end.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -153,7 +153,7 @@ impl Drop for Guarded {
         let ended = self.end();
         // A test that fails already says why.
         if !std::thread::panicking() {
-            ended.unwrap_or_else(|failure| failure.end());
+            ended.or_end();
         }
     }
 }

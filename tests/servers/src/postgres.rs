@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use crate::account::{self, Account};
 use crate::authority::Certificates;
-use crate::failure::{self, Doing, Failure, Result};
+use crate::failure::{self, Doing, Failure, OrEnd, Result};
 use crate::guard::{Guarded, PATIENCE, Program};
 use crate::port::Port;
 
@@ -42,7 +42,7 @@ impl PostgresOptions {
     /// Starts a server, and returns when it takes connections.
     #[track_caller]
     pub fn start(self) -> Postgres {
-        Postgres::try_start(self).unwrap_or_else(|failure| failure.end())
+        Postgres::try_start(self).or_end()
     }
 }
 
@@ -136,19 +136,19 @@ impl Postgres {
     /// Ends every session and then the server, in order.
     #[track_caller]
     pub fn stop(&mut self) {
-        self.server.stop("INT").unwrap_or_else(|failure| failure.end());
+        self.server.stop("INT").or_end();
     }
 
     /// Ends the server at once, as in a crash: it has to recover when it starts again.
     #[track_caller]
     pub fn stop_now(&mut self) {
-        self.server.stop("QUIT").unwrap_or_else(|failure| failure.end());
+        self.server.stop("QUIT").or_end();
     }
 
     /// Starts a stopped server on the same data and the same port.
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.try_start_again().unwrap_or_else(|failure| failure.end());
+        self.try_start_again().or_end();
     }
 }
 
@@ -167,7 +167,7 @@ impl Databases {
     /// Creates an empty database and returns its URL.
     #[track_caller]
     pub fn create(&self, name: &str) -> String {
-        self.try_create(name).unwrap_or_else(|failure| failure.end())
+        self.try_create(name).or_end()
     }
 
     fn try_create(&self, name: &str) -> Result<String> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::account::{self, Account};
 use crate::api::Api;
 use crate::authority::Certificates;
-use crate::failure::{Doing, Failure, Result};
+use crate::failure::{Doing, Failure, OrEnd, Result};
 use crate::guard::{Guarded, Program};
 use crate::port::Port;
 
@@ -36,7 +36,7 @@ impl RabbitOptions {
     /// Starts a broker, and returns when it takes connections.
     #[track_caller]
     pub fn start(self) -> Rabbit {
-        Rabbit::try_start(self).unwrap_or_else(|failure| failure.end())
+        Rabbit::try_start(self).or_end()
     }
 }
 
@@ -134,6 +134,11 @@ impl Rabbit {
         self.ports.amqp.number()
     }
 
+    /// The loopback port of the management plugin's HTTP API, for `guest`.
+    pub fn api_port(&self) -> u16 {
+        self.ports.api.number()
+    }
+
     /// The certificate of the authority that vouches for a broker with [`RabbitOptions::tls`].
     pub fn authority(&self) -> Option<&Path> {
         self.certificates.as_ref().map(|files| files.authority.as_path())
@@ -153,13 +158,13 @@ impl Rabbit {
     /// Closes every client's connection, as an operator would.
     #[track_caller]
     pub fn close_connections(&self) {
-        self.virtual_hosts.try_close_all().unwrap_or_else(|failure| failure.end());
+        self.virtual_hosts.try_close_all().or_end();
     }
 
     /// Runs `rabbitmqctl` (which takes a second or two) and returns what it printed.
     #[track_caller]
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        self.try_ctl(arguments).unwrap_or_else(|failure| failure.end())
+        self.try_ctl(arguments).or_end()
     }
 
     fn try_ctl(&self, arguments: &[&str]) -> Result<String> {
@@ -174,22 +179,22 @@ impl Rabbit {
         Err(Failure::new(format!("rabbitmqctl failed ({}): {}", output.status, text(&output.stderr))))
     }
 
-    /// Ends the broker in order.
+    /// Ends the broker in order, for which its statistics alone take five seconds.
     #[track_caller]
     pub fn stop(&mut self) {
-        self.broker.stop("TERM").unwrap_or_else(|failure| failure.end());
+        self.broker.stop("TERM").or_end();
     }
 
     /// Ends the broker at once, as in a crash.
     #[track_caller]
     pub fn stop_now(&mut self) {
-        self.broker.stop("KILL").unwrap_or_else(|failure| failure.end());
+        self.broker.stop("KILL").or_end();
     }
 
     /// Starts a stopped broker on the same data and the same ports.
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.try_start_again().unwrap_or_else(|failure| failure.end());
+        self.try_start_again().or_end();
     }
 }
 
@@ -230,7 +235,7 @@ impl VirtualHosts {
     /// Creates an empty virtual host, and its user, and returns its URL.
     #[track_caller]
     pub fn create(&self, name: &str) -> String {
-        self.try_create(name).unwrap_or_else(|failure| failure.end());
+        self.try_create(name).or_end();
         self.url_of(name)
     }
 
@@ -248,7 +253,7 @@ impl VirtualHosts {
     /// Closes the connections of clients of one virtual host, as an operator would.
     #[track_caller]
     pub fn close_connections(&self, name: &str) {
-        self.try_close(name).unwrap_or_else(|failure| failure.end());
+        self.try_close(name).or_end();
     }
 
     fn try_close(&self, user: &str) -> Result {
@@ -265,10 +270,13 @@ impl VirtualHosts {
     /// be some seconds old.
     #[track_caller]
     pub fn list(&self, what: &str, name: &str) -> Vec<Value> {
-        match self.api.get(&format!("{what}/{}", name.replace('/', "%2f"))) {
-            Ok(Value::Array(items)) => items,
-            Ok(other) => Failure::new(format!("RabbitMQ lists {what} as {other}")).end(),
-            Err(failure) => failure.end(),
+        self.try_list(what, name).or_end()
+    }
+
+    fn try_list(&self, what: &str, name: &str) -> Result<Vec<Value>> {
+        match self.api.get(&format!("{what}/{}", name.replace('/', "%2f")))? {
+            Value::Array(items) => Ok(items),
+            other => Err(Failure::new(format!("RabbitMQ lists {what} as {other}"))),
         }
     }
 }
@@ -300,7 +308,8 @@ fn configuration(ports: &Ports, certificates: Option<&Certificates>) -> String {
         ),
     };
     format!(
-        "{listeners}management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\nlog.file = false\nlog.console = true\n",
+        "{listeners}management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\nlog.file = false\n\
+         log.console = true\nlog.console.use_colors = off\n",
         ports.api.number()
     )
 }

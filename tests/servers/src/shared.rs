@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::failure::Result;
+use crate::failure::{OrEnd, Result};
 use crate::postgres::{Databases, Postgres, PostgresOptions};
 use crate::rabbit::{Rabbit, RabbitOptions, VirtualHosts};
 
@@ -41,7 +41,7 @@ impl Postgres {
     /// The databases of the server that all tests of this process share.
     #[track_caller]
     pub fn shared() -> &'static Databases {
-        POSTGRES.as_ref().map_or_else(|failure| failure.end(), |shared| &shared.part)
+        &POSTGRES.as_ref().or_end().part
     }
 }
 
@@ -49,7 +49,7 @@ impl Rabbit {
     /// The virtual hosts of the broker that all tests of this process share.
     #[track_caller]
     pub fn shared() -> &'static VirtualHosts {
-        RABBIT.as_ref().map_or_else(|failure| failure.end(), |shared| &shared.part)
+        &RABBIT.as_ref().or_end().part
     }
 }
 

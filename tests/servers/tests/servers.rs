@@ -1,5 +1,6 @@
 //! The servers do what tests of others rely on: they start, lose nothing, and end with the test.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -210,4 +211,22 @@ async fn tests_share_servers_and_do_not_meet() {
     lost(&my_channel).await;
     assert!(!my_connection.status().connected());
     assert!(your_connection.status().connected(), "only one test's connections are closed");
+}
+
+#[test]
+fn others_servers_are_used_where_they_are_named() {
+    let (postgres, rabbit) = std::thread::scope(|scope| {
+        let rabbit = scope.spawn(Rabbit::start);
+        (Postgres::start(), rabbit.join().expect("a broker"))
+    });
+    let mut user = Command::new(env!("CARGO_BIN_EXE_test-servers"));
+    user.env("DATABASE_URL", postgres.url()).env("AMQP_URL", rabbit.url());
+    user.env("AMQP_API_PORT", rabbit.api_port().to_string()).stdin(Stdio::null());
+    let printed = String::from_utf8(user.output().expect("a program of this package").stdout).expect("text");
+    let urls: Vec<_> = printed.lines().filter_map(|line| line.split_once('=')).collect();
+    let [("DATABASE_URL", database), ("AMQP_URL", virtual_host)] = urls[..] else { panic!("{printed}") };
+    assert!(database.contains(&format!("@127.0.0.1:{}/attune_", postgres.port())), "{database}");
+    let (_, name) = virtual_host.rsplit_once('/').expect("a URL");
+    assert_eq!(virtual_host, rabbit.url_of(name));
+    assert!(rabbit.virtual_hosts().list("exchanges", name).len() > 1, "the virtual host is there");
 }
