@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -20,13 +22,19 @@ impl Backoff {
         self.failures += 1;
         // A hasher's random keys are randomness enough, and need no generator of their own.
         let random = RandomState::new().hash_one(self.failures) % 1024;
-        full - full.mul_f64(0.5 * f64::from(u16::try_from(random).unwrap_or(0)) / 1024.0)
+        full.mul_f64(1.0 - f64::from(u16::try_from(random).unwrap_or(0)) / 2048.0)
     }
 
     /// It worked: the next failure is the first one again.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// Pauses until a moment that is known beforehand.
+#[expect(clippy::disallowed_methods, reason = "what is awaited here is the time itself, not an event")]
+pub(crate) async fn pause_until(moment: Instant) {
+    tokio::time::sleep_until(moment).await;
 }
 
 #[cfg(test)]

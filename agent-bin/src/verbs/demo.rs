@@ -40,7 +40,11 @@ pub(crate) async fn run(session: &Session) -> Result<ExitCode, Failure> {
     let examples = Examples::choose(&plane.packs_dir(), &found)?;
     plane.register_pack(&examples.write_pack(scratch.path())?).await?;
 
-    let workshop = Arc::new(session.workshop(Arc::clone(&found), Directories::below(scratch.path()), Journal::in_memory())?);
+    let workshop = Arc::new(session.workshop(
+        Arc::clone(&found),
+        Directories::below(scratch.path()),
+        Journal::in_memory(),
+    )?);
     let mut config = session.config.worker.clone();
     // As many at once as there are cores: interpreters that compile would only slow each other down.
     config.max_concurrent = std::thread::available_parallelism().map_or(1, usize::from);

@@ -271,7 +271,10 @@ impl Config {
                 },
                 worker_type: sources.required("worker.worker_type", |_: &WorkerType| true)?,
                 runtimes: runtimes.map(|csv| {
-                    csv.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+                    csv.split(',')
+                        .map(|name| name.trim().to_owned())
+                        .filter(|name| !name.is_empty())
+                        .collect()
                 }),
                 labels: sources.labels()?,
                 taints: sources.structure("worker.taints")?,

@@ -37,10 +37,7 @@ pub enum Record {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line<'a> {
-    Open {
-        number: u64,
-        record: Cow<'a, RawValue>,
-    },
+    Open { number: u64, record: Cow<'a, RawValue> },
     Done(u64),
 }
 
@@ -118,8 +115,11 @@ impl Journal {
                 Err(error) => reasons.push(format!("{}: {error}", directory.display())),
             }
         }
-        tracing::warn!(reasons = reasons.join("; "), "there is no directory for the journal: what is not delivered \
-            before this worker is killed will be settled as lost; `worker.work_dir` names a directory");
+        tracing::warn!(
+            reasons = reasons.join("; "),
+            "there is no directory for the journal: what is not delivered \
+            before this worker is killed will be settled as lost; `worker.work_dir` names a directory"
+        );
         Ok(Self::in_memory())
     }
 
@@ -150,11 +150,17 @@ impl Journal {
     /// What an earlier life left to deliver, oldest first.
     pub fn left(self: &Arc<Self>) -> Vec<(Entry, Record)> {
         let state = self.lock();
-        let read = |(number, record): (&u64, &Box<RawValue>)| {
-            let record = serde_json::from_str(record.get()).ok()?;
-            Some((Entry { journal: Arc::clone(self), number: *number }, record))
-        };
-        state.open.iter().filter_map(read).collect()
+        let mut left = Vec::with_capacity(state.open.len());
+        for (number, record) in &state.open {
+            match serde_json::from_str(record.get()) {
+                Ok(record) => left.push((Entry { journal: Arc::clone(self), number: *number }, record)),
+                // It stays where it is: another version of this program may know it.
+                Err(error) => {
+                    tracing::error!(%error, "the journal holds a record that this version cannot read");
+                }
+            }
+        }
+        left
     }
 
     /// How many records are not delivered.
@@ -224,7 +230,8 @@ impl State {
         let mut staging = path.as_os_str().to_owned();
         staging.push(".new");
         // Results may hold what others must not read.
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&staging)?;
+        let mut file =
+            OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&staging)?;
         let mut text = Vec::new();
         for (number, record) in &self.open {
             let record = Cow::Borrowed(&**record);
@@ -259,7 +266,8 @@ fn try_to_write(directory: &Path) -> io::Result<()> {
 
 fn lock(path: &Path, name: &str) -> Result<File> {
     let describe = || format!("use {}", path.display());
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).doing(describe)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).doing(describe)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -339,10 +347,10 @@ mod tests {
         let below = |name: &str| Journal::of_worker(name, &[directory.path().join("work")]);
         let first = below("a/b").unwrap();
         assert_eq!(below("a/b").unwrap_err().kind(), ErrorKind::Conflict);
-        let _entry = first.write(&record(1));
+        let entry = first.write(&record(1));
         let other = below("a%2fb").unwrap();
         assert!(other.is_empty());
-        drop((first, _entry));
+        drop((first, entry));
         assert_eq!(below("a/b").unwrap().len(), 1);
     }
 

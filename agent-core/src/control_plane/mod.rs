@@ -31,11 +31,7 @@ pub trait Executions: Send + Sync + 'static {
 
     /// Compares and sets `scheduled → running` for this worker and this attempt. What the answer grants belongs to
     /// this worker until it is finished.
-    fn claim(
-        &self,
-        dispatch: &Dispatch,
-        key: &ClaimKey,
-    ) -> impl Future<Output = Result<ClaimReply>> + Send;
+    fn claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> impl Future<Output = Result<ClaimReply>> + Send;
 
     /// Compares and sets `running` or `canceling` to the terminal state, with its result.
     fn finish(&self, ending: &Ending) -> impl Future<Output = Result<Finish>> + Send;
@@ -211,7 +207,10 @@ impl Orphan {
     /// How it ends.
     pub fn ending(self) -> Ending {
         let outcome = if self.status == ExecutionStatus::Canceling {
-            Outcome::without_process(Reason::Cancelled, "the worker died while the action was being cancelled")
+            Outcome::without_process(
+                Reason::Cancelled,
+                "the worker died while the action was being cancelled",
+            )
         } else {
             Outcome::without_process(Reason::WorkerLost, "the worker died while the action ran")
         };

@@ -35,7 +35,8 @@ pub fn install_builtin(packs_dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// The runtimes that the built-in packs define, those of the core first.
 pub fn builtin_runtimes() -> Vec<RuntimeManifest> {
-    let files = PACKS.dirs().filter_map(|pack| PACKS.get_dir(pack.path().join("runtimes"))).flat_map(Dir::files);
+    let files =
+        PACKS.dirs().filter_map(|pack| PACKS.get_dir(pack.path().join("runtimes"))).flat_map(Dir::files);
     let texts = files.filter_map(|file| Some((file.path(), file.contents_utf8()?)));
     // They are part of this program, and its tests read them all.
     texts.filter_map(|(path, text)| parse_yaml(text, path).ok()).collect()

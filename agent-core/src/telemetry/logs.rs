@@ -15,6 +15,8 @@ pub fn init_logs(config: &LogConfig) {
     // The configuration has checked the filter.
     let filter: Targets =
         config.filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    // It prints messages whole, and with them what actions returned; what an operator needs of it, the agent says.
+    let filter = filter.with_target("lapin", LevelFilter::OFF);
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let layer = if config.json {
         layer.json().flatten_event(true).boxed()

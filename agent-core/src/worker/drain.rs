@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::heartbeat::Alarm;
 use super::running::Running;
 use super::{Shutdown, Worker, take};
+use crate::backoff::pause_until;
 use crate::control_plane::{Queue, Registry};
 use crate::execution::Stop;
 use crate::model::WorkerStatus;
@@ -29,8 +30,8 @@ impl Schedule {
         let now = Instant::now();
         let end = now + grace;
         // Kept for writing rows and telling followers.
-        let kill = end - (grace / 10).min(Duration::from_secs(2));
-        Self { stop: kill - kill_grace.min(grace / 2), kill, end }
+        let kill = end.checked_sub((grace / 10).min(Duration::from_secs(2))).unwrap_or(now);
+        Self { stop: kill.checked_sub(kill_grace.min(grace / 2)).unwrap_or(now), kill, end }
     }
 }
 
@@ -82,7 +83,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         if order == Shutdown::Graceful {
             tokio::select! {
                 () = self.until_empty(running, alarms) => return,
-                () = sleep_until(schedule.stop) => {}
+                () = pause_until(schedule.stop) => {}
                 () = another(orders) => tracing::warn!("told to stop again: running executions are ended now"),
             }
         }
@@ -90,12 +91,15 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         if order == Shutdown::Graceful {
             tokio::select! {
                 () = self.until_empty(running, alarms) => return,
-                () = sleep_until(schedule.kill) => {}
+                () = pause_until(schedule.kill) => {}
                 () = another(orders) => tracing::warn!("told to stop once more: nothing is waited for"),
             }
         }
         running.stop_all(Stop::Kill);
-        if timeout_at(schedule.end.max(Instant::now() + LAST), self.until_empty(running, alarms)).await.is_err() {
+        if timeout_at(schedule.end.max(Instant::now() + LAST), self.until_empty(running, alarms))
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 undelivered = running.len(),
                 "executions have ended whose outcome could not be written; the journal keeps it for the next start"
@@ -112,7 +116,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                     Some(ended) => take::log_end(&ended),
                     None => return,
                 },
-                Some(alarm) = alarms.recv() => self.heed_alarm(alarm, running),
+                Some(alarm) = alarms.recv() => self.heed_alarm(&alarm, running),
                 // Somebody may still ask to cancel what is being waited for.
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
             }

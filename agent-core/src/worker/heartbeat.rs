@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, pause_until};
 use crate::control_plane::Registry;
 use crate::error::{Error, ErrorKind};
 use crate::model::WorkerId;
@@ -45,7 +45,7 @@ pub(super) fn start<R: Registry>(
         let mut alarmed = false;
         loop {
             let begun = Instant::now();
-            let give_up = sleep_until(if alarmed { begun + ANSWER_PATIENCE } else { seen + rhythm.patience });
+            let give_up = pause_until(if alarmed { begun + ANSWER_PATIENCE } else { seen + rhythm.patience });
             let beat = tokio::select! {
                 beat = timeout(ANSWER_PATIENCE, registry.heartbeat(worker)) => Some(beat),
                 () = give_up => None,
@@ -77,11 +77,11 @@ pub(super) fn start<R: Registry>(
             let next = begun + pause;
             let deadline = seen + rhythm.patience;
             if !alarmed && next.max(Instant::now()) >= deadline {
-                sleep_until(deadline).await;
+                pause_until(deadline).await;
                 alarmed = true;
                 alarms.send(Alarm::CutOff(rhythm.patience)).await.ok();
             }
-            sleep_until(next).await;
+            pause_until(next).await;
         }
     });
     (task, receiver)

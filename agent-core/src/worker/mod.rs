@@ -79,7 +79,8 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             capabilities: offer.capabilities.clone(),
             missing_runtimes: offer.missing.clone(),
         };
-        let id = until_available("the worker could not be registered", || registry.register(&registration)).await?;
+        let id = until_available("the worker could not be registered", || registry.register(&registration))
+            .await?;
         let worker =
             Self { id, config, registry, queue, workshop, offer, draining: CancellationToken::new() };
         worker.take_over().await?;
@@ -97,7 +98,10 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         for (entry, record) in journal.left() {
             // What was to be handed back is the queue's to finish, when it is declared.
             let Record::Ending(ending) = record else { continue };
-            tracing::info!(execution = ending.key.execution.0, "an earlier life could not deliver an outcome");
+            tracing::info!(
+                execution = ending.key.execution.0,
+                "an earlier life could not deliver an outcome"
+            );
             execution::deliver(ending, entry, journal, registry, queue).await;
         }
         let orphans =
@@ -161,7 +165,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                         running.stop_all(Stop::Fence);
                         return End::Replaced(error);
                     }
-                    cut_off @ Alarm::CutOff(_) => self.heed_alarm(cut_off, running),
+                    Alarm::CutOff(_) => self.heed_alarm(&alarm, running),
                 },
                 Some(ended) = running.next_end() => take::log_end(&ended),
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
@@ -190,9 +194,9 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
     }
 
     /// Stops what the control plane has given up, so that it cannot run beside another attempt.
-    fn heed_alarm(&self, alarm: Alarm, running: &Running) {
+    fn heed_alarm(&self, alarm: &Alarm, running: &Running) {
         let patience = match alarm {
-            Alarm::CutOff(patience) => patience,
+            Alarm::CutOff(patience) => *patience,
             Alarm::Replaced(_) => self.config.fencing_timeout,
         };
         tracing::error!(

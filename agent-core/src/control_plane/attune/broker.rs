@@ -127,6 +127,7 @@ impl Broker {
                 () = broker.shared.closed.cancelled() => {}
             }
             if let Some(link) = broker.shared.link.send_replace(None) {
+                link.broken.cancel();
                 // The broker notices by itself where it cannot be told.
                 timeout(STEP_PATIENCE, link.connection.close(200, "goodbye".into())).await.ok();
             }
@@ -141,7 +142,10 @@ impl Broker {
     /// The connection, as soon as there is one.
     pub(super) async fn link(&self) -> Result<Arc<Link>> {
         let mut links = self.shared.link.subscribe();
-        let link = links.wait_for(Option::is_some).await.ok().and_then(|link| link.clone());
+        let link = tokio::select! {
+            link = links.wait_for(Option::is_some) => link.ok().and_then(|link| link.clone()),
+            () = self.shared.closed.cancelled() => None,
+        };
         link.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the connection to the broker was closed"))
     }
 
@@ -170,11 +174,9 @@ impl Broker {
         let tls = OwnedTLSConfig { identity: None, cert_chain: ca.clone() };
         let runtime = lapin::runtime::default_runtime().map_err(|error| refused("connect", &error))?;
         let connecting = Connection::connect_uri_with_config(uri.clone(), properties, tls, runtime);
-        let connection = step("connect", connecting).await.map_err(|error| {
-            match uri.scheme {
-                AMQPScheme::AMQPS => error.hint("amqps:// trusts the built-in roots and `message_queue.ca_file`"),
-                AMQPScheme::AMQP => error,
-            }
+        let connection = step("connect", connecting).await.map_err(|error| match uri.scheme {
+            AMQPScheme::AMQPS => error.hint("amqps:// trusts the built-in roots and `message_queue.ca_file`"),
+            AMQPScheme::AMQP => error,
         })?;
         let publisher = step("open a channel", connection.create_channel()).await?;
         step("ask for confirms", publisher.confirm_select(ConfirmSelectOptions::default())).await?;
@@ -225,7 +227,8 @@ impl Broker {
         let mut receipts = Vec::new();
         loop {
             let options = BasicGetOptions::default();
-            let got = step("empty a queue", channel.basic_get(executions.name.as_str().into(), options)).await?;
+            let got =
+                step("empty a queue", channel.basic_get(executions.name.as_str().into(), options)).await?;
             match got {
                 Some(message) => receipts.push(Receipt::of(message.delivery.acker)),
                 None => return Ok(receipts),
@@ -249,8 +252,10 @@ impl Broker {
             if queue.role == Role::Executions {
                 let channel = link.channel().await?;
                 for key in &queue.keys {
-                    let (queue, exchange) = (topology::DEAD_LETTER_QUEUE.into(), topology::DEAD_LETTERS.into());
-                    let unbound = channel.queue_unbind(queue, exchange, key.as_str().into(), FieldTable::default());
+                    let (queue, exchange) =
+                        (topology::DEAD_LETTER_QUEUE.into(), topology::DEAD_LETTERS.into());
+                    let unbound =
+                        channel.queue_unbind(queue, exchange, key.as_str().into(), FieldTable::default());
                     step("unbind a queue", unbound).await?;
                 }
             }
@@ -277,7 +282,14 @@ impl Broker {
             }
             let consumer = start_consumer(&channel, &queue, subscription.prefetch).await?;
             let inbox = self.shared.inbox.clone();
-            tokio::spawn(consumer::forward(consumer, channel, inbox, subscription.worker, queue.role, link.broken.clone()));
+            tokio::spawn(consumer::forward(
+                consumer,
+                channel,
+                inbox,
+                subscription.worker,
+                queue.role,
+                link.broken.clone(),
+            ));
         }
         Ok(())
     }
@@ -291,14 +303,17 @@ impl Link {
         tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
-                    event = events.next() => event,
+                    biased;
                     () = broken.cancelled() => return,
+                    event = events.next() => event,
                 };
                 match event {
                     Some(lapin::Event::ConnectionBlocked(reason)) => {
                         tracing::warn!(reason, "the broker takes no messages for now; they are kept");
                     }
-                    Some(lapin::Event::ConnectionUnblocked) => tracing::info!("the broker takes messages again"),
+                    Some(lapin::Event::ConnectionUnblocked) => {
+                        tracing::info!("the broker takes messages again");
+                    }
                     Some(lapin::Event::Error(error)) => {
                         tracing::warn!(%error, "the connection to the broker broke");
                         return broken.cancel();
@@ -365,7 +380,9 @@ async fn start_consumer(channel: &Channel, queue: &WorkerQueue, prefetch: u16) -
 pub(super) async fn step<T>(doing: &str, step: impl Future<Output = lapin::Result<T>>) -> Result<T> {
     match timeout(STEP_PATIENCE, step).await {
         Ok(done) => done.map_err(|error| refused(doing, &error)),
-        Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("cannot {doing}: the broker does not answer"))),
+        Err(_) => {
+            Err(Error::new(ErrorKind::Unavailable, format!("cannot {doing}: the broker does not answer")))
+        }
     }
 }
 

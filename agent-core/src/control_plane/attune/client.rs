@@ -120,7 +120,8 @@ impl Attune {
         match self.shared.publisher.post(Letter::request(request, self.now())).await {
             Ok(Delivered::Queued) => Ok(()),
             Ok(Delivered::Unroutable) => {
-                let message = format!("execution {} is requested, and no executor listens", request.execution);
+                let message =
+                    format!("execution {} is requested, and no executor listens", request.execution);
                 Err(Error::new(ErrorKind::ControlPlane, message)
                     .hint("start Attune's executor, or submit with `--direct`, which picks a worker itself"))
             }
@@ -156,10 +157,8 @@ impl Attune {
     /// execution for it and dispatches it. Placement by label, taint and version stays the executor's.
     pub(super) async fn place(&self, request: &ExecutionRequest) -> Result<Option<WorkerId>> {
         let needs = self.needs(request.action).await?;
-        let workers = self
-            .database()
-            .run(|connection| Box::pin(sqlx::query(WORKERS).fetch_all(connection)))
-            .await?;
+        let workers =
+            self.database().run(|connection| Box::pin(sqlx::query(WORKERS).fetch_all(connection))).await?;
         for row in &workers {
             let worker = WorkerId(rows::get(row, "id")?);
             if !offers_all(rows::json(row, "capabilities")?.as_ref(), &needs) {
@@ -198,7 +197,11 @@ impl Attune {
                 aliases: rows::get(&row, "aliases")?,
                 config: crate::model::ExecutionConfig::default(),
             };
-            needs.push(if runtime.aliases.is_empty() { canonical_name(&runtime.name) } else { runtime.canonical() });
+            needs.push(if runtime.aliases.is_empty() {
+                canonical_name(&runtime.name)
+            } else {
+                runtime.canonical()
+            });
         }
         if let Some(Value::Object(required)) = rows::json(&row, "required_worker_runtimes")? {
             needs.extend(required.keys().map(|name| canonical_name(name)));
@@ -306,7 +309,9 @@ impl Attune {
         let posted = letter.into_iter().chain([Letter::event(&changed, self.now())]);
         let delivered: Vec<_> = posted.map(|letter| self.shared.publisher.post(letter)).collect();
         for delivered in delivered {
-            delivered.await.map_err(|_| Error::new(ErrorKind::Unavailable, "the broker could not be told"))?;
+            delivered
+                .await
+                .map_err(|_| Error::new(ErrorKind::Unavailable, "the broker could not be told"))?;
         }
         Ok(())
     }
@@ -324,7 +329,11 @@ async fn completions(channel: &Channel) -> Result<Consumer> {
         step("bind a queue", bound).await?;
     }
     let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-    step("follow an execution", channel.basic_consume(name.clone(), "".into(), options, FieldTable::default())).await
+    step(
+        "follow an execution",
+        channel.basic_consume(name.clone(), "".into(), options, FieldTable::default()),
+    )
+    .await
 }
 
 fn offers_all(capabilities: Option<&Value>, needs: &[String]) -> bool {
@@ -338,7 +347,9 @@ fn offers_all(capabilities: Option<&Value>, needs: &[String]) -> bool {
 fn schema(value: Option<Value>) -> Result<Schema> {
     let Some(value) = value else { return Ok(Schema::default()) };
     let (properties, required) = match (value.get("type"), value.get("properties")) {
-        (Some(kind), Some(properties)) if kind == "object" => (properties.clone(), value.get("required").cloned()),
+        (Some(kind), Some(properties)) if kind == "object" => {
+            (properties.clone(), value.get("required").cloned())
+        }
         _ => (value, None),
     };
     let mut schema: Schema =

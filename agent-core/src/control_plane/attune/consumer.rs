@@ -110,7 +110,9 @@ pub(super) async fn forward(
         };
         let handled = match delivered {
             Some(Ok(delivery)) => handle(delivery, &inbox, worker, role).await,
-            Some(Err(error)) => Err(Error::new(ErrorKind::Unavailable, "deliveries ended").because(error.to_string())),
+            Some(Err(error)) => {
+                Err(Error::new(ErrorKind::Unavailable, "deliveries ended").because(error.to_string()))
+            }
             None if closing => {
                 inbox.drained.cancel();
                 // What has arrived can be acknowledged as long as the channel is there.
@@ -144,8 +146,12 @@ async fn handle(delivery: Raw, inbox: &Inbox, worker: WorkerId, role: Role) -> R
             Ok(())
         }
         (Role::Executions, Incoming::Dispatch(dispatch)) => {
-            tracing::warn!(execution = dispatch.execution_id.0, "a dispatch for worker {} came to worker {worker} \
-                and is put aside", dispatch.worker_id);
+            tracing::warn!(
+                execution = dispatch.execution_id.0,
+                "a dispatch for worker {} came to worker {worker} \
+                and is put aside",
+                dispatch.worker_id
+            );
             receipt.reject().await
         }
         (Role::Cancel, Incoming::Notice(notice, Some(whose))) if whose == worker => {

@@ -88,8 +88,11 @@ impl Database {
         })?;
         if let Some(ca_file) = access.ca_file {
             std::fs::metadata(ca_file).map_err(|error| {
-                Error::new(ErrorKind::Invalid, format!("cannot read `database.ca_file` {}", ca_file.display()))
-                    .because(error)
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("cannot read `database.ca_file` {}", ca_file.display()),
+                )
+                .because(error)
             })?;
             options = options.ssl_root_cert(ca_file);
         }
@@ -137,8 +140,11 @@ impl Database {
             return Ok(());
         }
         let schema = &self.schema;
-        Err(Error::new(ErrorKind::Unavailable, format!("the schema `{schema}` does not hold Attune's tables"))
-            .hint("Attune's migrations make them; without Attune, `attune-agent migrate` does"))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the schema `{schema}` does not hold Attune's tables"),
+        )
+        .hint("Attune's migrations make them; without Attune, `attune-agent migrate` does"))
     }
 
     /// The control plane's clock.
@@ -290,7 +296,10 @@ async fn retake(connection: &mut PgConnection, worker: WorkerId, backend: Option
     };
     if ended == Some(true) {
         // It ends at its next step, and this is tried again with the next heartbeat.
-        return Err(Error::new(ErrorKind::Unavailable, "an earlier session of this worker is still being ended"));
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "an earlier session of this worker is still being ended",
+        ));
     }
     Err(Error::new(ErrorKind::Conflict, format!("another process has become worker {worker}"))
         .hint("give each worker a name of its own: `--name` or ATTUNE_WORKER_NAME"))

@@ -64,12 +64,14 @@ impl Executions for Attune {
     }
 
     async fn claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<ClaimReply> {
-        let attempt = dispatch.scheduled_attempt_updated_at.as_ref().map(|attempt| attempt.as_str().to_owned());
+        let attempt =
+            dispatch.scheduled_attempt_updated_at.as_ref().map(|attempt| attempt.as_str().to_owned());
         let (execution, worker, moment) = (key.execution.0, key.worker.0, key.started_at.to_string());
         let row = self
             .database()
             .run(move |connection| {
-                let claim = sqlx::query(CLAIM.as_str()).bind(execution).bind(worker).bind(attempt).bind(moment);
+                let claim =
+                    sqlx::query(CLAIM.as_str()).bind(execution).bind(worker).bind(attempt).bind(moment);
                 Box::pin(claim.fetch_one(connection))
             })
             .await?;
@@ -179,9 +181,11 @@ pub(super) fn storable(result: &Value) -> Value {
     match result {
         Value::String(text) => Value::String(without_nul(text)),
         Value::Array(values) => values.iter().map(storable).collect(),
-        Value::Object(values) => {
-            values.iter().map(|(name, value)| (without_nul(name), storable(value))).collect::<Parameters>().into()
-        }
+        Value::Object(values) => values
+            .iter()
+            .map(|(name, value)| (without_nul(name), storable(value)))
+            .collect::<Parameters>()
+            .into(),
         other => other.clone(),
     }
 }

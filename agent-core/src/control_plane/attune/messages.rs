@@ -256,7 +256,9 @@ mod tests {
             .into_bytes()
     }
 
-    fn dispatch_with(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Result<Incoming, Unreadable> {
+    fn dispatch_with(
+        change: impl FnOnce(&mut serde_json::Map<String, Value>),
+    ) -> Result<Incoming, Unreadable> {
         let mut payload = json!({"execution_id": 42, "worker_id": 7, "action_ref": "core.echo",
             "config": {"message": "hi"}, "scheduled_attempt_updated_at": "2026-01-02T03:04:04.123456Z"});
         change(payload.as_object_mut().unwrap());

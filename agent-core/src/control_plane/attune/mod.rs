@@ -67,7 +67,12 @@ impl Attune {
     ///
     /// # Errors
     /// Where the configuration names no servers, or names them in a way that cannot be used.
-    pub fn new(servers: &ServersConfig, name: &str, max_concurrent: usize, journal: Arc<Journal>) -> Result<Self> {
+    pub fn new(
+        servers: &ServersConfig,
+        name: &str,
+        max_concurrent: usize,
+        journal: Arc<Journal>,
+    ) -> Result<Self> {
         let database = Database::new(&Access::of(servers)?)?;
         let (inbox, (dispatches, notices)) = Inbox::new();
         let broker = Broker::new(servers, name, inbox)?;
@@ -134,7 +139,7 @@ pub async fn await_broker(servers: &ServersConfig) -> Result<()> {
 
 fn required<'s>(url: Option<&'s Secret>, key: &str, variable: &str) -> Result<&'s Secret> {
     url.ok_or_else(|| {
-        Error::new(ErrorKind::Usage, format!("`{key}` is not set")).hint(format!(
+        Error::new(ErrorKind::Usage, format!("no control plane is named: `{key}` is not set")).hint(format!(
             "set {variable}, or use `--embedded DIR`, which needs no servers; `attune-agent demo` shows it"
         ))
     })

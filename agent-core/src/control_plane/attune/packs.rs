@@ -12,7 +12,8 @@ use crate::config::ServersConfig;
 use crate::error::Result;
 use crate::model::{Capabilities, Runtime, canonical_name};
 use crate::packs::{
-    ActionManifest, Pack, RuntimeManifest, RuntimeVersionManifest, builtin_runtimes, install_pack, resolve_runtime,
+    ActionManifest, Pack, RuntimeManifest, RuntimeVersionManifest, builtin_runtimes, install_pack,
+    resolve_runtime,
 };
 
 /// Copies the pack in `source` below `packs_dir`, in place of an earlier one, and writes its rows: all of them, or none.
@@ -178,9 +179,9 @@ pub(super) struct DetectedRuntime {
 /// It is taken from the definition that comes with the agent, whose program is a bare name: a path would be this
 /// image's alone, and the row serves every worker.
 pub(super) fn detected_runtime(canonical: &str, offered: &Capabilities) -> Option<DetectedRuntime> {
-    let definition = builtin_runtimes().into_iter().find(|runtime| {
-        runtime.aliases.iter().any(|alias| canonical_name(alias) == canonical)
-    })?;
+    let definition = builtin_runtimes()
+        .into_iter()
+        .find(|runtime| runtime.aliases.iter().any(|alias| canonical_name(alias) == canonical))?;
     let detected = offered.detected_interpreters.iter().find(|interpreter| interpreter.name == canonical);
     let mut detection = json!({"detected_name": canonical});
     if let Some(version) = detected.and_then(|detected| detected.version.as_ref()) {

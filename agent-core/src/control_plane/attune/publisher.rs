@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::{Confirmation, PublisherConfirm};
-use lapin::BasicProperties;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -70,7 +70,13 @@ async fn run(broker: Broker, mut inbox: mpsc::UnboundedReceiver<Parcel>) {
         match session(&link, &mut unconfirmed, &mut inbox).await {
             Ended::NobodyLeft => return,
             Ended::Broken(reason) => {
-                tracing::warn!(reason, unconfirmed = unconfirmed.len(), "messages are kept until they can be sent");
+                if !unconfirmed.is_empty() {
+                    tracing::warn!(
+                        reason,
+                        unconfirmed = unconfirmed.len(),
+                        "messages are kept until they can be sent"
+                    );
+                }
                 link.broken.cancel();
                 if unconfirmed.len() < before || before == 0 {
                     backoff.reset();

@@ -81,7 +81,9 @@ impl Queue for Attune {
         // Not by the messages but by the rows: one whose message was lost goes back too.
         let ids: Vec<i64> = self
             .database()
-            .run(move |connection| Box::pin(sqlx::query_scalar(SCHEDULED).bind(worker.0).fetch_all(connection)))
+            .run(move |connection| {
+                Box::pin(sqlx::query_scalar(SCHEDULED).bind(worker.0).fetch_all(connection))
+            })
             .await?;
         if !ids.is_empty() {
             tracing::info!(worker = worker.0, executions = ids.len(), "unclaimed executions are handed back");
@@ -131,7 +133,12 @@ impl Attune {
     }
 
     /// Gives up these executions, as far as this worker holds them unclaimed, and asks for each that nobody holds.
-    async fn offer(&self, worker: WorkerId, executions: &[ExecutionId], key: Option<&ClaimKey>) -> Result<()> {
+    async fn offer(
+        &self,
+        worker: WorkerId,
+        executions: &[ExecutionId],
+        key: Option<&ClaimKey>,
+    ) -> Result<()> {
         let ids: Vec<i64> = executions.iter().map(|execution| execution.0).collect();
         let (released, moment) = (ids.clone(), key.map(|key| key.started_at.to_string()));
         self.database()
@@ -146,8 +153,10 @@ impl Attune {
             .await?;
         let requests = rows.iter().map(request).collect::<Result<Vec<_>>>()?;
         let now = self.now();
-        let posted: Vec<_> =
-            requests.iter().map(|request| self.shared.publisher.post(Letter::request(request, now))).collect();
+        let posted: Vec<_> = requests
+            .iter()
+            .map(|request| self.shared.publisher.post(Letter::request(request, now)))
+            .collect();
         for (request, delivered) in requests.iter().zip(posted) {
             match delivered.await {
                 Ok(Delivered::Queued) => {}
@@ -160,14 +169,14 @@ impl Attune {
     }
 
     async fn hand_over(&self, request: &ExecutionRequest) -> Result<()> {
-        match self.place(request).await? {
-            Some(worker) => {
-                tracing::info!(execution = request.execution.0, worker = worker.0, "handed over to another worker");
-            }
-            None => tracing::warn!(
-                execution = request.execution.0,
+        let execution = request.execution.0;
+        if let Some(worker) = self.place(request).await? {
+            tracing::info!(execution, worker = worker.0, "an execution was handed over to another worker");
+        } else {
+            tracing::warn!(
+                execution,
                 "there is no executor and no other worker for an execution: it stays requested"
-            ),
+            );
         }
         Ok(())
     }

@@ -191,7 +191,9 @@ impl Attune {
     async fn take_runtimes_in(&self, registration: &Registration) -> Result<()> {
         let known = self
             .database()
-            .run_vital(|connection| Box::pin(sqlx::query("SELECT ref, aliases FROM runtime").fetch_all(connection)))
+            .run_vital(|connection| {
+                Box::pin(sqlx::query("SELECT ref, aliases FROM runtime").fetch_all(connection))
+            })
             .await?;
         let is_known = |name: &str| {
             known.iter().any(|row| {

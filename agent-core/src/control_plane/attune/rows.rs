@@ -10,7 +10,9 @@ use sqlx::types::Json;
 
 use super::database::refused;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Action, ActionId, ExecutionConfig, ExecutionStatus, PackRef, Ref, Runtime, RuntimeId, Schema};
+use crate::model::{
+    Action, ActionId, ExecutionConfig, ExecutionStatus, PackRef, Ref, Runtime, RuntimeId, Schema,
+};
 
 /// A runtime as a JSON object, in a statement that has it as `r`.
 pub(super) const RUNTIME: &str = "jsonb_build_object('id', r.id, 'ref', r.ref, 'name', r.name, 'aliases', \

@@ -81,6 +81,12 @@ pub(super) fn worker_queues(worker: WorkerId) -> [WorkerQueue; 3] {
     [
         queue(Role::Executions, "executions", "", EXECUTIONS, vec![dispatch_key(worker)]),
         queue(Role::Packs, "packs", "-packs", EVENTS, packs),
-        queue(Role::Cancel, "cancel", "-cancel", EXECUTIONS, vec![format!("execution.cancel.worker.{worker}")]),
+        queue(
+            Role::Cancel,
+            "cancel",
+            "-cancel",
+            EXECUTIONS,
+            vec![format!("execution.cancel.worker.{worker}")],
+        ),
     ]
 }

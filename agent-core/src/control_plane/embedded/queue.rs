@@ -9,7 +9,8 @@ use super::{Embedded, now, rows};
 use crate::control_plane::{Announced, Announcements, Delivery, Notice, Queue};
 use crate::error::Result;
 use crate::model::{
-    Attempt, Capabilities, ClaimKey, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId, canonical_name,
+    Attempt, Capabilities, ClaimKey, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId,
+    canonical_name,
 };
 
 impl Queue for Embedded {

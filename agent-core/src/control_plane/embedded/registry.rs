@@ -7,8 +7,8 @@ use super::{Embedded, now, rows};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan, Registry};
 use crate::error::Result;
 use crate::model::{
-    Attempt, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, Registration, WorkOrder,
-    WorkerId, WorkerStatus,
+    Attempt, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, Registration,
+    WorkOrder, WorkerId, WorkerStatus,
 };
 
 impl Registry for Embedded {
