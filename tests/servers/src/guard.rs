@@ -6,20 +6,14 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags};
-
 use crate::account;
 use crate::failure::{Doing, Failure, OrEnd, Result};
-
-/// What neither server needs, even on a busy machine: for a start, nor for an end.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+use crate::process::{Handle, PATIENCE};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -49,24 +43,6 @@ pub(crate) struct Guarded {
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     server: Option<Handle>,
-}
-
-/// A process, as what can be polled for its end.
-struct Handle(OwnedFd);
-
-impl Handle {
-    fn of(id: u32) -> Result<Self> {
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| Failure::new(format!("{id} is no process id")))?;
-        rustix::process::pidfd_open(pid, PidfdFlags::empty()).map(Self).doing("watch a process")
-    }
-
-    /// Whether it ends within `time`.
-    fn ends_within(&self, time: Duration) -> Result<bool> {
-        let time = Timespec::try_from(time).doing("wait for so long")?;
-        let mut watched = [PollFd::new(&self.0, PollFlags::IN)];
-        Ok(rustix::event::poll(&mut watched, Some(&time)).doing("watch a process")? > 0)
-    }
 }
 
 impl Guarded {
@@ -139,12 +115,12 @@ impl Guarded {
     /// Lets the guard go, and with it the server and the directory.
     fn end(&mut self) -> Result {
         drop(self.orders.take());
-        if !Handle::of(self.guard.id())?.ends_within(PATIENCE)? {
-            let failure = self.told("does not end");
+        let in_time = Handle::of(self.guard.id())?.ends_within(PATIENCE)?;
+        if !in_time {
             self.guard.kill().doing("kill the guard of a server")?;
-            return Err(failure);
         }
-        self.guard.wait().doing("await the guard of a server").map(drop)
+        self.guard.wait().doing("await the guard of a server")?;
+        if in_time { Ok(()) } else { Err(self.told("does not end")) }
     }
 }
 

@@ -17,6 +17,7 @@ mod failure;
 mod guard;
 mod port;
 mod postgres;
+mod process;
 mod rabbit;
 mod shared;
 

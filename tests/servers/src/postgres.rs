@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use crate::account::{self, Account};
 use crate::authority::Certificates;
 use crate::failure::{self, Doing, Failure, OrEnd, Result};
-use crate::guard::{Guarded, PATIENCE, Program};
+use crate::guard::{Guarded, Program};
 use crate::port::Port;
+use crate::process::{self, PATIENCE};
 
 /// User, password, and the database of whoever wants only one.
 const NAME: &str = "attune";
@@ -235,12 +236,7 @@ fn initialize(programs: &Path, directory: &Path, account: &Account) -> Result {
     let mut initdb = account.command(&programs.join("initdb"));
     initdb.args(["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C.UTF-8"]);
     initdb.args(["--username", NAME, "--auth=scram-sha-256", "--pwfile"]).arg(&password);
-    let output = initdb.arg("--pgdata").arg(directory.join("data")).output().doing("start initdb")?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let told = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!("initdb failed ({}): {told}", output.status)))
+    process::run(initdb.arg("--pgdata").arg(directory.join("data")), "initdb").map(drop)
 }
 
 /// What the command line sets.

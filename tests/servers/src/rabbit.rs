@@ -1,6 +1,8 @@
 //! A RabbitMQ broker of a test's own.
 
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use crate::authority::Certificates;
 use crate::failure::{Doing, Failure, OrEnd, Result};
 use crate::guard::{Guarded, Program};
 use crate::port::Port;
+use crate::process;
 
 /// The user that every broker has at first, and its password.
 const GUEST: &str = "guest";
@@ -170,13 +173,8 @@ impl Rabbit {
     fn try_ctl(&self, arguments: &[&str]) -> Result<String> {
         let program = account::find("rabbitmqctl", [PathBuf::from(PROGRAMS)], PACKAGE)?;
         let mut ctl = Account::of_server("rabbitmq")?.command(&program);
-        ctl.envs(environment(&self.ports, &self.directory)).args(["--timeout", "60"]).args(arguments);
-        let output = ctl.output().doing("start rabbitmqctl")?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            return Ok(text(&output.stdout));
-        }
-        Err(Failure::new(format!("rabbitmqctl failed ({}): {}", output.status, text(&output.stderr))))
+        ctl.envs(environment(&self.ports, &self.directory)).args(arguments);
+        process::run(&mut ctl, "rabbitmqctl")
     }
 
     /// Ends the broker in order, for which its statistics alone take five seconds.
@@ -291,7 +289,8 @@ fn map_ports(ports: &Ports, directory: &Path, mut words: Vec<String>) -> Result<
 
 /// Whether somebody listens.
 fn answers(port: &Port) -> Result {
-    std::net::TcpStream::connect(("127.0.0.1", port.number())).map(drop).doing("connect")
+    let address = (Ipv4Addr::LOCALHOST, port.number()).into();
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop).doing("connect")
 }
 
 /// `rabbitmq.conf`.
