@@ -13,6 +13,7 @@
 mod account;
 mod api;
 mod authority;
+mod executor;
 mod failure;
 mod guard;
 mod port;
@@ -21,6 +22,7 @@ mod process;
 mod rabbit;
 mod shared;
 
+pub use executor::{Announcement, Executor, ExecutorOptions};
 pub use postgres::{Databases, Postgres, PostgresOptions};
 pub use rabbit::{Rabbit, RabbitOptions, VirtualHosts};
 pub use shared::{Servers, VirtualHost};
