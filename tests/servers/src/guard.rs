@@ -1,8 +1,8 @@
 //! A server process that cannot outlive the test, however the test ends.
 //!
-//! Between the two stands a shell (`guard.sh`), in a process group of its own, so that what interrupts the test does not
-//! interrupt it. It ends the server when the pipe from the test closes, and the kernel closes that for processes of all
-//! fates. Should the shell itself be killed, the kernel ends the server: it was started with `setpriv --pdeathsig`.
+//! Between the two stands a shell (`guard.sh`), in a process group of its own, so that what interrupts the test does
+//! not interrupt it. It ends the server when the pipe from the test closes, and the kernel closes that for processes of
+//! all fates. Should the shell itself be killed, the kernel ends the server: it was started with `setpriv --pdeathsig`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

@@ -1,8 +1,8 @@
 -- The tables of an Attune control plane that an agent speaks to, in our own words, for people who have no Attune: the
 -- same names, columns, types, defaults and constraints, so that an agent cannot tell the two apart.
 --
--- Executed as one script in a transaction, with `search_path` set to an existing, empty schema: nothing here says which.
--- What other parts of Attune own is left out, and so are the foreign keys that lead there (`identity`, `sensor`,
+-- Executed as one script in a transaction, with `search_path` set to an existing, empty schema, whatever its name. What
+-- other parts of Attune own is left out, and so are the foreign keys that lead there (`identity`, `sensor`,
 -- `workflow_definition`, `rule`, `event`): those columns hold plain numbers.
 
 CREATE TYPE worker_type_enum AS ENUM ('local', 'remote', 'container');
@@ -360,7 +360,7 @@ CREATE TABLE execution_history (
 CREATE INDEX execution_history_of ON execution_history (entity_id, time);
 
 -- Triggers. Their functions keep the search path of this script, so that they work for everybody who may write to a
--- table, whatever path they have set themselves. ---------------------------------------------------------------------
+-- table, whatever path they have set themselves; what they call needs none of its own. ------------------------------
 
 -- When a row was updated is for the database to say: what a client says is overwritten.
 CREATE FUNCTION set_updated() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -471,7 +471,7 @@ CREATE FUNCTION digest_of(result jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS 
 $$;
 
 -- The row as its history keeps it: without the result itself, which may be large.
-CREATE FUNCTION execution_in_brief(execution) RETURNS jsonb LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION execution_in_brief(execution) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT to_jsonb($1) - ARRAY['result', 'updated'] || jsonb_build_object(
         'result', CASE WHEN $1.result IS NOT NULL THEN digest_of($1.result) END)
 $$;
