@@ -58,6 +58,8 @@ struct Shared {
     heard: Mutex<Vec<Announcement>>,
     count: watch::Sender<usize>,
     dispatched: Mutex<u32>,
+    /// What is scheduled and whose dispatch is not confirmed: a session may end at any point.
+    in_flight: Mutex<Option<i64>>,
 }
 
 impl Executor {
@@ -85,6 +87,7 @@ impl Executor {
             heard: Mutex::default(),
             count: watch::Sender::new(0),
             dispatched: Mutex::default(),
+            in_flight: Mutex::default(),
         });
         let (ready, is_ready) = std::sync::mpsc::channel();
         runtime.spawn(Arc::clone(&shared).run(ready));
@@ -182,6 +185,7 @@ impl Shared {
             consumers.push(Arc::clone(self).listen(consumer.await?));
         }
         ready.send(()).ok();
+        self.take_back_unconfirmed().await;
         tokio::select! {
             heard = futures_util::future::select_all(consumers.into_iter().map(Box::pin)) => heard.0,
             scheduled = self.schedule_for_ever(&channel) => scheduled,
@@ -213,6 +217,7 @@ impl Shared {
                 Err(Failure::Broker(error)) => return Err(error),
                 Err(Failure::Database(error)) => {
                     eprintln!("executor: {error}");
+                    self.take_back_unconfirmed().await;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -243,6 +248,8 @@ impl Shared {
     }
 
     async fn schedule(&self, channel: &Channel, execution: i64, worker: i64) -> Result<(), Failure> {
+        // Before the statement: its answer may be lost.
+        *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(execution);
         let row = sqlx::query(
             "UPDATE execution SET status = 'scheduled', worker = $2 WHERE id = $1 AND status = 'requested' \
              RETURNING action_ref, config, to_char(updated AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
@@ -269,17 +276,21 @@ impl Shared {
         };
         let twice = self.options.duplicate_every.is_some_and(|every| number.is_multiple_of(every));
         for _ in 0..=u8::from(twice) {
-            if let Err(error) = publish(channel, &key, "ExecutionRequested", &payload).await {
-                // As the executor does: what could not be dispatched is requested again. It may have arrived.
-                let back = "UPDATE execution SET status = 'requested', worker = NULL \
-                    WHERE id = $1 AND status = 'scheduled'";
-                while sqlx::query(back).bind(execution).execute(&self.pool).await.is_err() {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                return Err(Failure::Broker(error));
-            }
+            publish(channel, &key, "ExecutionRequested", &payload).await.map_err(Failure::Broker)?;
         }
+        *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
+    }
+
+    /// As the executor does: what could not be dispatched is requested again. It may have arrived all the same.
+    async fn take_back_unconfirmed(&self) {
+        let unconfirmed = *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(execution) = unconfirmed else { return };
+        let back = "UPDATE execution SET status = 'requested', worker = NULL WHERE id = $1 AND status = 'scheduled'";
+        while sqlx::query(back).bind(execution).execute(&self.pool).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
