@@ -33,7 +33,8 @@ fn nothing_is_lost_and_nothing_runs_twice_whatever_breaks() {
     let site = Site::new(postgres.url(), &rabbit.url());
     // Each run appends a line before it does anything else, so that a second run cannot hide.
     let ran = site.path("ran");
-    let script = format!("read -r line\necho \"$ATTUNE_EXEC_ID\" >> {}\nsleep 0.0$((RANDOM % 10))\n", ran.display());
+    let script =
+        format!("read -r line\necho \"$ATTUNE_EXEC_ID\" >> {}\nsleep 0.0$((RANDOM % 10))\n", ran.display());
     site.action("chaos", &script, "");
     let options = ExecutorOptions { duplicate_every: Some(DUPLICATES) };
     let executor = Executor::start(&site.database, &site.amqp, options);
@@ -92,7 +93,13 @@ fn blows() -> Vec<Blow> {
     blows
 }
 
-fn strike(blow: Blow, site: &Site, running: &mut Option<Worker>, postgres: &mut Postgres, rabbit: &mut Rabbit) {
+fn strike(
+    blow: Blow,
+    site: &Site,
+    running: &mut Option<Worker>,
+    postgres: &mut Postgres,
+    rabbit: &mut Rabbit,
+) {
     match blow {
         Blow::Kill => {
             if let Some(worker) = running.take() {
@@ -145,7 +152,10 @@ fn settle(executor: &Executor, ran: &std::path::Path) -> Counts {
         *runs.entry(line.trim().parse().expect("an execution's number")).or_default() += 1;
     }
     let rows = executor.block_on(async {
-        sqlx::query("SELECT id, status::text FROM execution").fetch_all(executor.pool()).await.expect("a query")
+        sqlx::query("SELECT id, status::text FROM execution")
+            .fetch_all(executor.pool())
+            .await
+            .expect("a query")
     });
     let completions = executor.completions();
     let mut counts = Counts {
@@ -165,7 +175,8 @@ fn settle(executor: &Executor, ran: &std::path::Path) -> Counts {
     }
     let changed = "SELECT count(*) FROM execution_history WHERE operation = 'UPDATE' AND old_values->>'status' IN \
         ('completed', 'failed', 'cancelled', 'timeout', 'abandoned') AND new_values->>'status' IS NOT NULL";
-    counts.terminal_changed = count(executor, changed).and_then(|count| usize::try_from(count).ok()).expect("a count");
+    counts.terminal_changed =
+        count(executor, changed).and_then(|count| usize::try_from(count).ok()).expect("a count");
     counts
 }
 

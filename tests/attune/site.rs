@@ -42,7 +42,8 @@ impl Site {
     /// The built binary, configured for this site.
     pub(crate) fn agent(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attune-agent"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ATTUNE")) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ATTUNE"))
+        {
             command.env_remove(name);
         }
         command

@@ -168,6 +168,9 @@ pub enum ClaimReply {
     Denied(Denied),
     /// It was cancelled before anybody claimed it, and nobody has announced that yet.
     CancelledBefore(Box<Ending>),
+    /// It was claimed by this very worker and has not ended. Where no task of this life holds that claim, an earlier
+    /// life's statement reached the database after that life had been settled: it has to be reported as lost.
+    Claimed(Box<Orphan>),
 }
 
 /// Why a claim was denied.

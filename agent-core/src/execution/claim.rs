@@ -1,6 +1,6 @@
 //! The claim: the compare-and-set that makes an execution ours.
 
-use crate::control_plane::{ClaimReply, Denied, Executions};
+use crate::control_plane::{ClaimReply, Denied, Executions, Orphan};
 use crate::error::Result;
 use crate::model::{ActionId, ClaimKey, Dispatch, Ending, ExecutionId, Outcome, WorkOrder};
 
@@ -22,6 +22,8 @@ pub enum Claimed {
     NotOurs(Denied),
     /// It is not, and that it was cancelled has yet to be announced.
     CancelledBefore(Box<Ending>),
+    /// This worker claimed it before: in another task, or in an earlier life that was not settled for it.
+    Before(Box<Orphan>),
 }
 
 /// One claim, tried as often as it takes to get an answer: the key stays the same, so an answer that was lost is found
@@ -48,6 +50,7 @@ impl<'d> Attempted<'d> {
             }),
             ClaimReply::Denied(why) => Claimed::NotOurs(why),
             ClaimReply::CancelledBefore(ending) => Claimed::CancelledBefore(ending),
+            ClaimReply::Claimed(orphan) => Claimed::Before(orphan),
         })
     }
 

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::backoff::Backoff;
 use crate::control_plane::{Announcements, Entry, Executions, Finish, Journal, Record};
 use crate::error::ErrorKind;
@@ -37,6 +39,14 @@ pub async fn deliver<R: Executions, Q: Announcements>(
     let execution = ending.key.execution;
     let previous = match write(&ending, registry).await {
         Some(Finish::Written(previous)) => previous,
+        Some(Finish::Superseded(Some(ExecutionStatus::Cancelled))) => {
+            // Whoever cancels a row outright tells only that: what waits for the end would wait for ever.
+            tracing::warn!(execution = execution.0, outcome = %ending.status,
+                "an execution was cancelled over its own end; that is announced instead");
+            let cancelled = Ending { status: ExecutionStatus::Cancelled, result: Value::Null, ..ending };
+            announce(&cancelled, ExecutionStatus::Running, entry, journal, queue).await;
+            return;
+        }
         Some(Finish::Superseded(status)) => {
             tracing::warn!(execution = execution.0, outcome = %ending.status, found = status.map(ExecutionStatus::as_str),
                 "an execution was ended by somebody else; its late outcome is dropped");
@@ -45,9 +55,19 @@ pub async fn deliver<R: Executions, Q: Announcements>(
         }
         None => return,
     };
-    let said = |key: &str| ending.result.get(key).and_then(serde_json::Value::as_str);
+    let said = |key: &str| ending.result.get(key).and_then(Value::as_str);
     tracing::info!(execution = execution.0, action = ending.action_ref, status = %ending.status,
         reason = said("reason"), error = said("error"), "an execution has ended");
+    announce(&ending, previous, entry, journal, queue).await;
+}
+
+async fn announce<Q: Announcements>(
+    ending: &Ending,
+    previous: ExecutionStatus,
+    entry: Entry,
+    journal: &Journal,
+    queue: &Q,
+) {
     let announced = queue.announce(ending.events(previous).into());
     let announcing = async move {
         if announced.safe_at_last().await {

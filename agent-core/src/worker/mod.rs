@@ -8,6 +8,7 @@
 mod capabilities;
 mod drain;
 mod heartbeat;
+mod held;
 mod running;
 mod take;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub use capabilities::{Offer, available, capabilities};
 
 use self::heartbeat::{Alarm, Rhythm};
+use self::held::Held;
 use self::running::Running;
 use crate::backoff::Backoff;
 use crate::config::{WorkerConfig, hostname};
@@ -38,6 +40,8 @@ pub struct Worker<R, Q> {
     offer: Offer,
     /// Cancelled once nothing new is to be claimed.
     draining: CancellationToken,
+    /// The claims of this life.
+    held: Held,
 }
 
 /// How somebody outside tells a worker to stop.
@@ -81,8 +85,8 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         };
         let id = until_available("the worker could not be registered", || registry.register(&registration))
             .await?;
-        let worker =
-            Self { id, config, registry, queue, workshop, offer, draining: CancellationToken::new() };
+        let draining = CancellationToken::new();
+        let worker = Self { id, config, registry, queue, workshop, offer, draining, held: Held::default() };
         worker.take_over().await?;
         Ok(worker)
     }

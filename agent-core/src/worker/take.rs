@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
+use super::held::Held;
 use super::running::{EndedTask, Running};
 use crate::backoff::Backoff;
 use crate::control_plane::{Delivery, Denied, Notice, Queue, Registry};
@@ -45,6 +46,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             registry: Arc::clone(&self.registry),
             queue: Arc::clone(&self.queue),
             draining: self.draining.clone(),
+            held: self.held.clone(),
         };
         running.start(delivery.dispatch.execution_id, handle, errand.carry_out(delivery, stop));
     }
@@ -56,6 +58,7 @@ struct Errand<R, Q> {
     registry: Arc<R>,
     queue: Arc<Q>,
     draining: CancellationToken,
+    held: Held,
 }
 
 /// What to do about a claim.
@@ -71,10 +74,22 @@ impl<R: Registry, Q: Queue> Errand<R, Q> {
     async fn carry_out(self, delivery: Delivery<Q::Receipt>, stop: StopSignal) {
         let Delivery { dispatch, receipt } = delivery;
         let attempt = Attempted::new(&*self.registry, &dispatch);
+        let _hold = self.held.hold(attempt.key());
         let claim = match self.insist(&attempt).await {
             Answer::Claimed(Claimed::Ours(claim)) => claim,
             Answer::Claimed(Claimed::NotOurs(why)) => {
                 log_denied(&dispatch, why);
+                return self.acknowledge(receipt).await;
+            }
+            Answer::Claimed(Claimed::Before(orphan)) => {
+                if !self.held.holds(&orphan.key) {
+                    tracing::warn!(
+                        execution = dispatch.execution_id.0,
+                        "a claim of an earlier life came into force after that life was settled"
+                    );
+                    let (journal, registry, queue) = (&self.workshop.journal, &*self.registry, &*self.queue);
+                    execution::report(orphan.ending(), journal, registry, queue).await;
+                }
                 return self.acknowledge(receipt).await;
             }
             Answer::Claimed(Claimed::CancelledBefore(ending)) => {

@@ -64,6 +64,9 @@ struct Shared {
 
 impl Executor {
     /// Starts it on these servers, in the schema `attune`.
+    ///
+    /// # Panics
+    /// Where the broker does not answer within a minute.
     pub fn start(database: &str, amqp: &str, options: ExecutorOptions) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime for the executor");
@@ -96,6 +99,9 @@ impl Executor {
     }
 
     /// Runs something of the test's own on the executor's connections.
+    ///
+    /// # Panics
+    /// Inside the async runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.as_ref().expect("it is there until dropped").block_on(future)
     }
@@ -138,6 +144,9 @@ impl Executor {
     }
 
     /// Awaits that `done` holds for what was announced; true where it does within `patience`.
+    ///
+    /// # Panics
+    /// Inside the async runtime.
     pub fn await_heard(&self, patience: Duration, done: impl Fn(&[Announcement]) -> bool) -> bool {
         self.block_on(async {
             let mut count = self.shared.count.subscribe();
@@ -165,7 +174,7 @@ impl Shared {
             match self.session(&ready).await {
                 Ok(()) => return,
                 // The chaos that the tests make is expected here; what matters is asserted on the rows.
-                Err(error) => eprintln!("executor: {error}"),
+                Err(error) => say(&error),
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -181,7 +190,8 @@ impl Shared {
             let consuming = connection.create_channel().await?;
             consuming.basic_qos(100, BasicQosOptions::default()).await?;
             let options = BasicConsumeOptions::default();
-            let consumer = consuming.basic_consume(queue.name.into(), "".into(), options, FieldTable::default());
+            let consumer =
+                consuming.basic_consume(queue.name.into(), "".into(), options, FieldTable::default());
             consumers.push(Arc::clone(self).listen(consumer.await?));
         }
         ready.send(()).ok();
@@ -216,7 +226,7 @@ impl Shared {
                 Ok(()) => {}
                 Err(Failure::Broker(error)) => return Err(error),
                 Err(Failure::Database(error)) => {
-                    eprintln!("executor: {error}");
+                    say(&error);
                     self.take_back_unconfirmed().await;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -286,12 +296,19 @@ impl Shared {
     async fn take_back_unconfirmed(&self) {
         let unconfirmed = *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(execution) = unconfirmed else { return };
-        let back = "UPDATE execution SET status = 'requested', worker = NULL WHERE id = $1 AND status = 'scheduled'";
+        let back =
+            "UPDATE execution SET status = 'requested', worker = NULL WHERE id = $1 AND status = 'scheduled'";
         while sqlx::query(back).bind(execution).execute(&self.pool).await.is_err() {
             tokio::time::sleep(PAUSE).await;
         }
         *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// What goes wrong belongs to the log of the test.
+#[expect(clippy::print_stderr, reason = "the log of a test is its standard error")]
+fn say(error: &dyn std::error::Error) {
+    eprintln!("executor: {error}");
 }
 
 /// What may go wrong while scheduling.
@@ -353,6 +370,7 @@ async fn publish(
         .with_message_id(id.as_str().into());
     let options = BasicPublishOptions::default();
     let body = body.to_string();
-    let confirm = channel.basic_publish(EXCHANGE.into(), key.into(), options, body.as_bytes(), properties).await?;
+    let confirm =
+        channel.basic_publish(EXCHANGE.into(), key.into(), options, body.as_bytes(), properties).await?;
     if confirm.await?.is_ack() { Ok(()) } else { Err(std::io::Error::other("a dispatch was refused").into()) }
 }

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
 use super::{Attune, rows};
-use crate::control_plane::{ClaimReply, Denied, Executions, Finish};
+use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     ActionId, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, WorkOrder,
@@ -15,17 +15,20 @@ use crate::model::{
 
 /// Makes the execution ours and returns all that is needed to run it, or what it was found as.
 ///
-/// The second alternative of the condition is the claim itself, found again by its key after an answer that was lost.
+/// The second alternative of the condition is the claim itself, found again by its key after an answer that was lost;
+/// somebody may have asked to cancel it meanwhile, which stands.
 /// An action's declared runtime comes with it; for one that declares none, every runtime that may claim its file.
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH claimed AS (
-           UPDATE execution SET status = 'running', started_at = $4::text::timestamptz
+           UPDATE execution SET started_at = $4::text::timestamptz,
+             status = CASE status WHEN 'scheduled' THEN 'running'::execution_status_enum ELSE status END
            WHERE id = $1 AND worker = $2
              AND ((status = 'scheduled' AND ($3::text IS NULL OR updated = $3::text::timestamptz))
-               OR (status = 'running' AND started_at = $4::text::timestamptz))
+               OR (status IN ('running', 'canceling') AND started_at = $4::text::timestamptz))
            RETURNING id, action, action_ref, config, env_vars, workflow_task)
          SELECT e.status::text AS found, e.worker = $2 AND e.started_at IS NULL AS unannounced,
+           e.worker = $2 AS found_ours, {found_started_at} AS found_started_at,
            e.action AS found_action, e.result AS found_result, c.id IS NOT NULL AS granted,
            c.config, c.env_vars, c.workflow_task -> 'timeout_seconds' AS task_timeout, {action},
            CASE WHEN a.id IS NULL THEN NULL
@@ -37,11 +40,12 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
          LEFT JOIN action a ON a.id = coalesce(c.action, (SELECT id FROM action WHERE ref = c.action_ref))",
         action = rows::ACTION,
         runtime = rows::RUNTIME,
+        found_started_at = rows::moment_text("e.started_at"),
     )
 });
 
-/// Writes a terminal state over `running` or `canceling` of this very claim. A state that is there already and is word
-/// for word ours was written by an earlier try whose answer was lost.
+/// Writes a terminal state over `running` or `canceling` of this very claim. The same state, of the same claim, that is
+/// there already was written by an earlier try whose answer was lost.
 const FINISH: &str = "WITH before AS (
        SELECT id, status, worker, started_at, result FROM execution WHERE id = $1 FOR UPDATE),
      written AS (
@@ -51,7 +55,7 @@ const FINISH: &str = "WITH before AS (
        RETURNING e.id)
      SELECT b.status::text AS found, w.id IS NOT NULL AS written,
        coalesce(b.worker = $2 AND b.started_at = $3::text::timestamptz
-         AND b.status = $4::text::execution_status_enum AND b.result = $5, false) AS ours
+         AND b.status = $4::text::execution_status_enum, false) AS ours
      FROM before b LEFT JOIN written w ON w.id = b.id";
 
 impl Executions for Attune {
@@ -94,6 +98,17 @@ impl Executions for Attune {
                 }))
             }
             ExecutionStatus::Scheduled => ClaimReply::Denied(Denied::Stale),
+            ExecutionStatus::Running | ExecutionStatus::Canceling
+                if rows::get::<Option<bool>>(&row, "found_ours")? == Some(true)
+                    && rows::get::<Option<&str>>(&row, "found_started_at")?.is_some() =>
+            {
+                ClaimReply::Claimed(Box::new(Orphan {
+                    key: ClaimKey { started_at: rows::moment(&row, "found_started_at")?, ..key.clone() },
+                    action: rows::get::<Option<i64>>(&row, "found_action")?.map(ActionId),
+                    action_ref: dispatch.action_ref.clone(),
+                    status: found,
+                }))
+            }
             other => ClaimReply::Denied(Denied::Status(other)),
         })
     }

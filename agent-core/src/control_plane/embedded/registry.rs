@@ -91,9 +91,10 @@ impl Executions for Embedded {
     async fn claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<ClaimReply> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let claimed = sqlx::query(
-            "UPDATE execution SET status = 'running', started_at = ?4, updated = ?5 WHERE id = ?1 AND worker = ?2 \
+            "UPDATE execution SET status = iif(status = 'scheduled', 'running', status), started_at = ?4, \
+             updated = ?5 WHERE id = ?1 AND worker = ?2 \
              AND ((status = 'scheduled' AND updated = coalesce(?3, updated)) \
-             OR (status = 'running' AND started_at = ?4)) \
+             OR (status IN ('running', 'canceling') AND started_at = ?4)) \
              RETURNING config, env_vars, json_extract(workflow_task, '$.timeout_seconds') AS task_timeout",
         )
         .bind(dispatch.execution_id.0)
