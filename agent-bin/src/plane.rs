@@ -24,14 +24,12 @@ pub(crate) enum Plane {
 impl Plane {
     /// The one in `directory`, else the servers of the configuration.
     pub(crate) async fn open(session: &Session, directory: Option<&Path>) -> Result<Self> {
-        match directory {
-            Some(directory) => Ok(Self::Embedded(Embedded::open(directory).await?)),
-            None => {
-                let attune = Attune::new(&session.config.servers, NAME, 0, Journal::in_memory())?;
-                attune.wait().await?;
-                Ok(Self::Attune(attune))
-            }
+        if let Some(directory) = directory {
+            return Ok(Self::Embedded(Embedded::open(directory).await?));
         }
+        let attune = Attune::new(&session.config.servers, NAME, 0, Journal::in_memory())?;
+        attune.wait().await?;
+        Ok(Self::Attune(attune))
     }
 
     /// The action of this name.

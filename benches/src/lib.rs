@@ -4,6 +4,7 @@
 //! found (`which`, then `--version`, one after the other) is here too, as the thing to be faster than.
 
 pub mod chart;
+pub mod delivery;
 pub mod serial;
 
 use std::os::unix::fs::symlink;

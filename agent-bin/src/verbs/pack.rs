@@ -11,17 +11,14 @@ use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, args: PackArgs) -> Result<ExitCode, Failure> {
     let PackVerb::Register { directory, embedded } = args.verb;
-    let pack = match embedded {
-        Some(embedded) => {
-            let plane = Embedded::open(&embedded).await?;
-            let pack = plane.register_pack(&directory).await?;
-            plane.close().await;
-            pack
-        }
-        None => {
-            let config = &session.config;
-            register_pack(&config.servers, &directory, &config.directories.packs).await?
-        }
+    let pack = if let Some(embedded) = embedded {
+        let plane = Embedded::open(&embedded).await?;
+        let pack = plane.register_pack(&directory).await?;
+        plane.close().await;
+        pack
+    } else {
+        let config = &session.config;
+        register_pack(&config.servers, &directory, &config.directories.packs).await?
     };
     let (actions, runtimes) = (pack.actions.len(), pack.runtimes.len());
     print(&format!(

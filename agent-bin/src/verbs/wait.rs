@@ -22,13 +22,12 @@ pub(crate) async fn run(session: &Session, args: WaitArgs) -> Result<ExitCode, F
         waiting.await?;
         return Ok(ExitCode::SUCCESS);
     };
-    match tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
-        Ok(there) => there.map(|()| ExitCode::SUCCESS),
-        Err(_) => {
-            tell(&format!("error: not everything is there after {seconds} s"));
-            Ok(ExitCode::from(FAILED))
-        }
+    if let Ok(there) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
+        there?;
+        return Ok(ExitCode::SUCCESS);
     }
+    tell(&format!("error: not everything is there after {seconds} s"));
+    Ok(ExitCode::from(FAILED))
 }
 
 async fn wait(session: &Session, what: WaitFor) -> Result<(), Failure> {
