@@ -33,12 +33,9 @@ const CONNECTIONS: &str =
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let agent = match (arguments.next().as_deref(), arguments.next()) {
-        (Some("--agent"), Some(path)) => PathBuf::from(path),
-        _ => {
-            println!("usage: delivery --agent PATH");
-            std::process::exit(2)
-        }
+    let (Some("--agent"), Some(agent)) = (arguments.next().as_deref(), arguments.next().map(PathBuf::from)) else {
+        println!("usage: delivery --agent PATH");
+        std::process::exit(2)
     };
     let stage = Stage::new(&agent);
     starts(&stage);
