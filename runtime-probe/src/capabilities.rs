@@ -75,8 +75,9 @@ pub(crate) fn of(tree: &Tree, interpreter: &Interpreter, buffer: &mut Buffer) ->
         return Capabilities::default();
     };
     // A command may stand beside the link that was found or beside the real program.
+    let link = interpreter.path.parent().filter(|link| link.as_os_str() != directory.as_os_str());
     let sibling = |name: &str| {
-        tree.exists(&directory.join(name)) || tree.exists(&interpreter.path.with_file_name(name))
+        tree.exists(&directory.join(name)) || link.is_some_and(|link| tree.exists(&link.join(name)))
     };
     let mut found = Capabilities::default();
     match interpreter.name.as_str() {
@@ -109,11 +110,13 @@ fn python(tree: &Tree, interpreter: &Interpreter, prefix: &Path, found: &mut Cap
     let Some(minor) = minor(interpreter) else { return };
     let library = |base: &Path, lib: &str| base.join(format!("{lib}/python{minor}"));
     let standard = ["lib", "lib64"].map(|lib| library(prefix, lib));
-    let Some(standard) = standard.into_iter().find(|standard| tree.exists(&standard.join("os.py"))) else {
-        return;
-    };
+    let standard = standard.into_iter().find_map(|standard| {
+        let venv = tree.exists(&standard.join("venv/__init__.py"));
+        (venv || tree.exists(&standard.join("os.py"))).then_some((standard, venv))
+    });
+    let Some((standard, venv)) = standard else { return };
     let has = |path: PathBuf| Some(tree.exists(&path));
-    found.venv = has(standard.join("venv/__init__.py"));
+    found.venv = Some(venv);
     found.ensurepip = has(standard.join("ensurepip/__init__.py"));
     let venv =
         interpreter.environment.as_ref().filter(|environment| environment.kind == EnvironmentKind::Venv);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::catalogue::{self, Clue, Span};
 use crate::elf::{Dynamic, Elf};
 use crate::evidence::{self, Buffer};
-use crate::program::PAGE;
+use crate::pages::PAGE;
 
 /// Reads `bytes` as a program in every way an interpreter is read.
 pub fn program(bytes: &[u8]) {

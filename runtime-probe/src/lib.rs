@@ -36,6 +36,7 @@ mod evidence;
 pub mod fuzzing;
 mod hints;
 mod options;
+mod pages;
 mod probe;
 mod program;
 mod reason;

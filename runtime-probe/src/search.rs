@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) slot: Slot,
     /// Whether it is known not to be a link: then its real path needs no looking up.
     pub(crate) is_file: bool,
+    /// The inode that the directory names, or 0. A hint only: something may be mounted over it.
+    pub(crate) inode: u64,
 }
 
 /// What a name means: whose it is, and how good a name it is (0 is best).
@@ -80,13 +82,22 @@ pub(crate) struct Found {
     pub(crate) places: Vec<Place>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) warnings: Vec<String>,
+    /// Other paths of the same places.
+    aliases: Vec<PathBuf>,
+    /// Devices that are known to be near.
+    near: Vec<u64>,
 }
 
 /// Searches `PATH` and, unless told otherwise, the places beside it.
 pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[PathBuf]) -> Found {
     // Room for what a full image has: growing costs more than the search in a small allocator.
-    let mut found =
-        Found { places: Vec::with_capacity(32), entries: Vec::with_capacity(96), warnings: Vec::new() };
+    let mut found = Found {
+        places: Vec::with_capacity(32),
+        entries: Vec::with_capacity(96),
+        warnings: Vec::new(),
+        aliases: Vec::new(),
+        near: Vec::new(),
+    };
     let path = options.search_path();
     for directory in path.as_bytes().split(|&byte| byte == b':') {
         let directory = Path::new(OsStr::from_bytes(directory));
@@ -117,10 +128,15 @@ pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[P
 
 impl Found {
     fn visit(&mut self, tree: &Tree, wanted: &Wanted, path: &Path, on_path: bool) {
+        let known = self.places.iter().map(|place| &place.path).chain(&self.aliases);
+        if known.into_iter().any(|known| known.as_os_str() == path.as_os_str()) {
+            return;
+        }
         let Ok(fd) = tree.open_directory(path) else { return };
         let Ok(stat) = rustix::fs::fstat(&fd) else { return };
         let identity = (stat.st_dev, stat.st_ino);
         if self.places.iter().any(|place| place.identity == identity) {
+            self.aliases.push(path.to_owned());
             return;
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -130,11 +146,25 @@ impl Found {
         let index = &*INDEX;
         let names = wanted.as_ref().map_or(index.known.len(), |wanted| index.count(wanted));
         let is_partial = wanted.is_some();
-        if is_remote(&self.places[place]) || is_partial && looking_up_is_cheaper(&self.places[place], names) {
+        if self.is_remote(place) || is_partial && looking_up_is_cheaper(&self.places[place], names) {
             self.look_up(tree, wanted, place);
         } else {
             self.read(wanted, place);
         }
+    }
+
+    /// Whether a place is far away: it may have thousands of entries, each of them a message, and is not read.
+    fn is_remote(&mut self, place: usize) -> bool {
+        let Place { fd, identity: (device, _), .. } = &self.places[place];
+        if self.near.contains(device) {
+            return false;
+        }
+        let kind = rustix::fs::fstatfs(fd).map_or(0, |file_system| file_system.f_type);
+        let is_remote = u64::try_from(kind).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)));
+        if !is_remote {
+            self.near.push(*device);
+        }
+        is_remote
     }
 
     fn read(&mut self, wanted: &Wanted, place: usize) {
@@ -154,7 +184,8 @@ impl Found {
             let slot = index.slots(name.to_bytes()).filter(|slot| is_wanted(wanted, *slot));
             if let Some(slot) = slot {
                 let is_file = kind == FileType::RegularFile;
-                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file });
+                let inode = entry.ino();
+                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode });
             }
         }
     }
@@ -172,10 +203,10 @@ impl Found {
         let Place { path, fd, .. } = &self.places[place];
         for (name, slot) in index.known.iter().filter(|(_, slot)| is_wanted(wanted, *slot)) {
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
-            let kind = tree.kind_in(fd.as_fd(), name, full);
-            if let Some(FileType::RegularFile | FileType::Symlink | FileType::Unknown) = kind {
-                let is_file = kind == Some(FileType::RegularFile);
-                self.entries.push(Entry { place, name: name.clone(), slot: *slot, is_file });
+            let Some((kind, inode)) = tree.kind_in(fd.as_fd(), name, full) else { continue };
+            if matches!(kind, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
+                let is_file = kind == FileType::RegularFile;
+                self.entries.push(Entry { place, name: name.clone(), slot: *slot, is_file, inode });
             }
         }
     }
@@ -190,12 +221,6 @@ fn looking_up_is_cheaper(place: &Place, names: usize) -> bool {
 
 /// File systems behind which another machine or program answers, slowly: 9p, NFS, SMB, FUSE.
 const REMOTE: &[u64] = &[0x0102_1997, 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x6573_5546];
-
-/// A directory there may have thousands of entries, each of them a message: it is not read.
-fn is_remote(place: &Place) -> bool {
-    let kind = rustix::fs::fstatfs(&place.fd).map_or(0, |file_system| file_system.f_type);
-    u64::try_from(kind).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)))
-}
 
 fn is_wanted(wanted: &Wanted, slot: Slot) -> bool {
     wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime))

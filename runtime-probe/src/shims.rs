@@ -11,6 +11,8 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
+
 use crate::options::Options;
 use crate::program::{Kind, Program};
 use crate::tree::Tree;
@@ -88,7 +90,7 @@ impl Selections {
         let trail = Trail { tree, options, selections: self, path, name };
         if let Kind::Script { text, .. } = &program.kind {
             let text = std::str::from_utf8(text).ok()?;
-            if let Some(manager) = FAMILY.iter().find(|manager| is_family(text, manager)) {
+            if let Some(manager) = manager_of(text) {
                 return Some(trail.family(manager, text));
             }
             return text.contains("asdf exec").then(|| trail.asdf(text));
@@ -102,17 +104,14 @@ impl Selections {
     }
 }
 
-fn is_family(script: &str, manager: &Manager) -> bool {
-    // `exec "/root/.pyenv/libexec/pyenv" exec "$program" "$@"`
-    let mut rest = script;
-    while let Some(at) = rest.find(manager.name) {
-        let before = rest[..at].ends_with('/');
-        rest = &rest[at + manager.name.len()..];
-        if before && rest.trim_start_matches('"').starts_with(" exec ") {
-            return true;
-        }
-    }
-    false
+/// The manager that a script hands everything to: `exec "/root/.pyenv/libexec/pyenv" exec "$program" "$@"`.
+fn manager_of(script: &str) -> Option<&'static Manager> {
+    memmem::find_iter(script.as_bytes(), " exec ").find_map(|at| {
+        let called = script[..at].trim_end_matches('"');
+        FAMILY.iter().find(|manager| {
+            called.strip_suffix(manager.name).is_some_and(|directory| directory.ends_with('/'))
+        })
+    })
 }
 
 impl Trail<'_> {
@@ -148,7 +147,7 @@ impl Trail<'_> {
         let plain = version.strip_prefix(prefix).unwrap_or(version);
         for exact in [version, plain] {
             let directory = versions.join(exact);
-            if is_one_name(exact) && self.tree.exists(&directory) {
+            if is_one_name(exact) && self.tree.provides(&directory) {
                 return Some(directory);
             }
         }
@@ -254,7 +253,7 @@ impl Trail<'_> {
     /// The versions in a version file, as one list; comments are no versions.
     fn words(&self, file: &Path) -> Option<String> {
         let mut known = self.selections.0.borrow_mut();
-        if let Some((_, words)) = known.iter().find(|(path, _)| path == file) {
+        if let Some((_, words)) = known.iter().find(|(path, _)| path.as_os_str() == file.as_os_str()) {
             return words.clone();
         }
         let text = self.tree.read(file, 4096).unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::options::{Mode, Options};
 use crate::program::{self, Identity, Opened, Program};
 use crate::reason::Reason;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejected, Runnable};
-use crate::search::{self, Found, Slot};
+use crate::search::{self, Entry, Found, Place, Slot};
 use crate::shims::{Selections, Shim};
 use crate::tree::Tree;
 use rows::Row;
@@ -104,9 +104,6 @@ impl<'t> Survey<'t> {
             if self.hints.ignore.iter().any(|ignored| path.starts_with(ignored)) {
                 continue;
             }
-            let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &path);
-            let name = OsStr::from_bytes(entry.name.to_bytes());
-            let real = entry.is_file.then(|| place.real(self.tree).join(name));
             let door = Door {
                 path,
                 slot: entry.slot,
@@ -115,8 +112,28 @@ impl<'t> Survey<'t> {
                 via: None,
                 hint: None,
             };
-            self.enter(opened, door, real);
+            match self.known(place, entry) {
+                Some(Ok(facts)) => self.add(facts, door),
+                Some(Err(reason)) => self.reject(door, reason),
+                None => {
+                    let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &door.path);
+                    let name = OsStr::from_bytes(entry.name.to_bytes());
+                    let real = entry.is_file.then(|| place.real(self.tree).join(name));
+                    self.enter(opened, door, real);
+                }
+            }
         }
+    }
+
+    /// What was found out before about an entry that is the very file itself: it need not even be opened.
+    fn known(&self, place: &Place, entry: &Entry) -> Option<Result<Facts, Reason>> {
+        let runtime = entry.slot.runtime;
+        let may_be = |(identity, of, _): &Judged| identity.inode() == entry.inode && *of == runtime;
+        if !entry.is_file || !self.judged.iter().any(may_be) {
+            return None;
+        }
+        let stat = self.tree.stat_in(place.fd.as_fd(), &entry.name)?;
+        self.verdict(&Identity::of_only_link(&stat)?, runtime)
     }
 
     /// Looks at what the hints name.
@@ -180,13 +197,13 @@ impl<'t> Survey<'t> {
         if let Some(verdict) = self.verdict(&program.identity, runtime) {
             return verdict.map(Outcome::Interpreter);
         }
-        let runnable = program.judge(self.tree);
+        program.look(self.tree);
         // Shims of different names may be one file, so what one leads to is nothing to remember.
         let name = door.slot.runtime().name;
         if let Some(shim) = self.selections.follow(self.tree, self.options, &program, &door.path, name) {
             return Ok(Outcome::Shim(shim));
         }
-        let verdict = match runnable {
+        let verdict = match program.judge(self.tree) {
             Ok(runnable) => Ok(self.examine(&program, runnable, door)),
             Err(reason) => Err(reason),
         };
@@ -205,7 +222,9 @@ impl<'t> Survey<'t> {
         let behind = program.real.file_name().and_then(|name| search::program_named(slot.runtime, name));
         let slot = Slot { program: behind.unwrap_or(slot.program), ..slot };
         let finding = match self.options.mode {
-            Mode::Fast => evidence::read(self.tree, program, slot, &mut self.buffer),
+            Mode::Fast => self
+                .launcher_beside(program, slot)
+                .or_else(|| evidence::read(self.tree, program, slot, &mut self.buffer)),
             Mode::Full => None,
         };
         let (version, evidence, implementation) = match finding {
@@ -223,6 +242,20 @@ impl<'t> Survey<'t> {
             version,
             evidence,
         }
+    }
+
+    /// What another launcher of the same installation showed: `R` is started by the release that `Rscript` is.
+    fn launcher_beside(&self, program: &Program, slot: Slot) -> Option<Finding> {
+        if !slot.program().is_launcher() {
+            return None;
+        }
+        let judged = self.judged.iter().filter_map(|(.., verdict)| verdict.as_ref().ok());
+        let mut beside = judged.filter(|facts| {
+            (facts.runtime, facts.program) == (slot.runtime, slot.program)
+                && facts.real.parent() == program.real.parent()
+        });
+        let Facts { version, evidence, program, .. } = beside.next()?.clone();
+        Some(Finding { version: version?, evidence, program })
     }
 
     fn add(&mut self, facts: Facts, door: Door) {
@@ -315,6 +348,7 @@ impl<'t> Survey<'t> {
         let looked = opened.map_err(|error| program::failure(self.tree, &hint.path, error)).and_then(|fd| {
             let opened = Opened::new(self.tree, fd, &hint.path)?;
             let mut program = Program::new(self.tree, opened, &hint.path, None);
+            program.look(self.tree);
             let runnable = program.judge(self.tree)?;
             Ok((program, runnable))
         });

@@ -1,12 +1,11 @@
 //! BusyBox: the commands that are compiled into it.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::{Buffer, scan};
 use crate::catalogue::Span;
-use crate::elf::{Elf, FileSource, Source};
-use crate::program::PAGE;
+use crate::elf::{Elf, Source};
+use crate::pages::PAGE;
 use crate::tree::Tree;
 
 /// The table of names is sorted, and these two are always first.
@@ -19,7 +18,8 @@ pub(crate) fn applets(tree: &Tree, real: &Path, buffer: &mut Buffer) -> Vec<Stri
     let Ok(fd) = tree.open(real) else {
         return Vec::new();
     };
-    let source = FileSource(fd.as_fd());
+    let file = tree.pages.file(fd);
+    let source = tree.pages.source(&file);
     let mut page = [0; PAGE];
     let filled = source.read_at(&mut page, 0);
     let Some(elf) = Elf::parse(&page[..filled], &source) else {

@@ -42,7 +42,7 @@ impl Row {
     fn is_same_release(&self, other: &Self) -> bool {
         let program = self.program();
         let (own, its) = (&self.facts.version, &other.facts.version);
-        own.is_some() && own == its || program.scripted && program.versioned.is_empty()
+        own.is_some() && own == its || program.is_launcher()
     }
 
     /// Another door leads here. It is the better one if its name is better, unless it is off the path.
