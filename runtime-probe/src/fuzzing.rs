@@ -49,6 +49,6 @@ pub fn text(bytes: &[u8]) {
         }
     }
     let _ = crate::hints::parse(bytes);
-    evidence::applet_table(bytes);
+    evidence::applet_table(bytes).count();
     evidence::build_details(bytes);
 }

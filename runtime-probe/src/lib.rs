@@ -48,7 +48,7 @@ mod table;
 mod tree;
 pub mod version;
 
-pub use capabilities::{Capabilities, Gpu};
+pub use capabilities::{Applets, Capabilities, Gpu};
 pub use compare::{Compared, Comparison, Verdict, compare};
 pub use environment::{Environment, EnvironmentKind};
 pub use error::Error;

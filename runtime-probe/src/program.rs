@@ -14,6 +14,9 @@ use crate::reason::Reason;
 use crate::report::{Libc, Runnable};
 use crate::tree::Tree;
 
+/// Where nearly every program has all its headers.
+const HEAD: usize = 1024;
+
 /// An open file that may be an interpreter.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -22,6 +25,7 @@ pub(crate) struct Program {
     pub(crate) real: PathBuf,
     pub(crate) kind: Kind,
     mode: u32,
+    size: usize,
 }
 
 /// An open file of which only the inode is known.
@@ -98,19 +102,26 @@ impl Program {
         let real = real.unwrap_or_else(|| tree.real(fd.as_fd(), path));
         let identity = Identity::new(&stat, &real);
         let file = tree.pages.file(fd);
-        Self { file, identity, real, kind: Kind::Other, mode: stat.st_mode }
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        Self { file, identity, real, kind: Kind::Other, mode: stat.st_mode, size }
     }
 
-    /// Reads the first page, which tells what it is.
+    /// Reads the start, which tells what it is.
     pub(crate) fn look(&mut self, tree: &Tree) {
-        let mut page = [0; PAGE];
         let source = tree.pages.source(&self.file);
-        let filled = source.read_at(&mut page, 0);
-        let head = &page[..filled];
+        let mut head = [0; HEAD];
+        let filled = source.read_at(&mut head, 0);
+        let head = &head[..filled];
         self.kind = if let Some(elf) = Elf::parse(head, &source) {
             Kind::Elf(Box::new(elf))
-        } else if let Some(interpreter) = shebang(head) {
-            Kind::Script { interpreter, text: head.to_vec() }
+        } else if head.starts_with(b"#!") {
+            let mut text = vec![0; self.size.min(PAGE)];
+            let filled = source.read_at(&mut text, 0);
+            text.truncate(filled);
+            match shebang(&text) {
+                Some(interpreter) => Kind::Script { interpreter, text },
+                None => Kind::Other,
+            }
         } else {
             Kind::Other
         };

@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use memchr::memmem;
 
@@ -72,9 +73,22 @@ struct Trail<'t> {
     name: &'t OsStr,
 }
 
-/// What version files select, read once for each probe: a manager has a shim for every program.
+/// What was found out about managers, once for each probe: a manager has a shim for every program.
 #[derive(Debug, Default)]
-pub(crate) struct Selections(RefCell<Vec<(PathBuf, Option<String>)>>);
+pub(crate) struct Selections {
+    /// What version files select.
+    files: RefCell<Vec<(PathBuf, Option<String>)>>,
+    /// What scripts lead to; most shims of a manager are the same text.
+    scripts: RefCell<Vec<(Vec<u8>, Rc<Selected>)>>,
+}
+
+/// What a member of the family would choose from, whatever the program.
+#[derive(Debug)]
+struct Selected {
+    manager: &'static str,
+    /// The directories to look into, in order, and the words that selected them; or why there are none.
+    directories: Result<(String, Vec<PathBuf>), &'static str>,
+}
 
 impl Selections {
     /// Follows `program`, found as `path`, if it is a shim; `runtime` is whose program it stands for.
@@ -89,9 +103,17 @@ impl Selections {
         let name = path.file_name()?;
         let trail = Trail { tree, options, selections: self, path, name };
         if let Kind::Script { text, .. } = &program.kind {
+            let known =
+                self.scripts.borrow().iter().find(|(known, _)| known == text).map(|(_, known)| known.clone());
+            if let Some(selected) = known {
+                return Some(trail.family(&selected));
+            }
+            let script = text;
             let text = std::str::from_utf8(text).ok()?;
             if let Some(manager) = manager_of(text) {
-                return Some(trail.family(manager, text));
+                let selected = Rc::new(trail.select(manager, text));
+                self.scripts.borrow_mut().push((script.clone(), selected.clone()));
+                return Some(trail.family(&selected));
             }
             return text.contains("asdf exec").then(|| trail.asdf(text));
         }
@@ -115,10 +137,11 @@ fn manager_of(script: &str) -> Option<&'static Manager> {
 }
 
 impl Trail<'_> {
-    fn family(&self, manager: &Manager, script: &str) -> Shim {
-        let nowhere = |detail: String| Shim::Nowhere(manager.name, detail);
+    /// What a manager chooses from.
+    fn select(&self, manager: &Manager, script: &str) -> Selected {
+        let nothing = |cause| Selected { manager: manager.name, directories: Err(cause) };
         let Some(root) = root_of(script, manager) else {
-            return nowhere("and its root cannot be told".into());
+            return nothing("and its root cannot be told");
         };
         let selected = self
             .options
@@ -127,19 +150,29 @@ impl Trail<'_> {
             .or_else(|| self.words(&Path::new("/").join(manager.file)))
             .or_else(|| self.words(&root.join("version")));
         let Some(selected) = selected.filter(|selected| selected != "system") else {
-            return nowhere("which selects the system's own".into());
+            return nothing("which selects the system's own");
         };
         let versions = root.join("versions");
-        for version in selected.split(':').filter(|version| *version != "system") {
-            let Some(directory) = self.installed(&versions, version, manager.prefix) else {
-                continue;
-            };
-            let program = directory.join("bin").join(self.name);
-            if self.tree.exists(&program) {
-                return Shim::Leads(manager.name, program);
+        let named = selected.split(':').filter(|version| *version != "system");
+        let directories =
+            named.filter_map(|version| self.installed(&versions, version, manager.prefix)).collect();
+        Selected { manager: manager.name, directories: Ok((selected, directories)) }
+    }
+
+    fn family(&self, selected: &Selected) -> Shim {
+        let Selected { manager, directories } = selected;
+        let (selected, directories) = match directories {
+            Ok(found) => found,
+            Err(cause) => return Shim::Nowhere(manager, (*cause).to_owned()),
+        };
+        let mut programs = directories.iter().map(|directory| directory.join("bin").join(self.name));
+        match programs.find(|program| self.tree.exists(program)) {
+            Some(program) => Shim::Leads(manager, program),
+            None => {
+                let name = self.name.to_string_lossy();
+                Shim::Nowhere(manager, format!("which selects {selected}, and there is no {name} in it"))
             }
         }
-        nowhere(format!("which selects {selected}, and there is no {} in it", self.name.to_string_lossy()))
     }
 
     /// The directory of a version: by its exact name, or the greatest that it is a prefix of.
@@ -147,7 +180,7 @@ impl Trail<'_> {
         let plain = version.strip_prefix(prefix).unwrap_or(version);
         for exact in [version, plain] {
             let directory = versions.join(exact);
-            if is_one_name(exact) && self.tree.provides(&directory) {
+            if is_one_name(exact) && self.tree.exists(&directory) {
                 return Some(directory);
             }
         }
@@ -252,7 +285,7 @@ impl Trail<'_> {
 
     /// The versions in a version file, as one list; comments are no versions.
     fn words(&self, file: &Path) -> Option<String> {
-        let mut known = self.selections.0.borrow_mut();
+        let mut known = self.selections.files.borrow_mut();
         if let Some((_, words)) = known.iter().find(|(path, _)| path.as_os_str() == file.as_os_str()) {
             return words.clone();
         }

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::io::Errno;
 
@@ -53,12 +54,12 @@ struct Door {
 
 /// What opening a door led to.
 enum Outcome {
-    Interpreter(Facts),
+    Interpreter(Rc<Facts>),
     Shim(Shim),
 }
 
 /// A file that was judged before, as one runtime's program.
-type Judged = (Identity, usize, Result<Facts, Reason>);
+type Judged = (Identity, usize, Result<Rc<Facts>, Reason>);
 
 /// A survey of one tree.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ impl<'t> Survey<'t> {
     }
 
     /// What was found out before about an entry that is the very file itself: it need not even be opened.
-    fn known(&self, place: &Place, entry: &Entry) -> Option<Result<Facts, Reason>> {
+    fn known(&self, place: &Place, entry: &Entry) -> Option<Result<Rc<Facts>, Reason>> {
         let runtime = entry.slot.runtime;
         let may_be = |(identity, of, _): &Judged| identity.inode() == entry.inode && *of == runtime;
         if !entry.is_file || !self.judged.iter().any(may_be) {
@@ -204,7 +205,7 @@ impl<'t> Survey<'t> {
             return Ok(Outcome::Shim(shim));
         }
         let verdict = match program.judge(self.tree) {
-            Ok(runnable) => Ok(self.examine(&program, runnable, door)),
+            Ok(runnable) => Ok(Rc::new(self.examine(&program, runnable, door))),
             Err(reason) => Err(reason),
         };
         self.judged.push((program.identity, runtime, verdict.clone()));
@@ -212,7 +213,7 @@ impl<'t> Survey<'t> {
     }
 
     /// What was found out about a file before.
-    fn verdict(&self, identity: &Identity, runtime: usize) -> Option<Result<Facts, Reason>> {
+    fn verdict(&self, identity: &Identity, runtime: usize) -> Option<Result<Rc<Facts>, Reason>> {
         let judged = self.judged.iter().find(|(other, of, _)| other == identity && *of == runtime);
         judged.map(|(.., verdict)| verdict.clone())
     }
@@ -254,11 +255,11 @@ impl<'t> Survey<'t> {
             (facts.runtime, facts.program) == (slot.runtime, slot.program)
                 && facts.real.parent() == program.real.parent()
         });
-        let Facts { version, evidence, program, .. } = beside.next()?.clone();
-        Some(Finding { version: version?, evidence, program })
+        let Facts { version, evidence, program, .. } = &**beside.next()?;
+        Some(Finding { version: version.clone()?, evidence: evidence.clone(), program: *program })
     }
 
-    fn add(&mut self, facts: Facts, door: Door) {
+    fn add(&mut self, facts: Rc<Facts>, door: Door) {
         let runtime = door.slot.runtime().name;
         let environment = environment::of(self.tree, &door.path, &facts.real, runtime);
         let twin = self.rows.iter_mut().find(|row| {
@@ -307,23 +308,23 @@ impl<'t> Survey<'t> {
     /// Notes an answer; `Some` is why the interpreter is none.
     fn believe(&mut self, index: usize, answer: Answer) -> Option<Reason> {
         let row = &mut self.rows[index];
+        let facts = Rc::make_mut(&mut row.facts);
         match answer {
             Answer::Version(version, question) => {
                 // Erlang says only its emulator's version, which the installation translates.
                 let is_erlang = row.door.slot.runtime().name == "erlang";
-                let release = is_erlang
-                    .then(|| evidence::erlang_release(self.tree, &row.facts.real, &version))
-                    .flatten();
-                row.facts.version = Some(release.map_or(version, |(release, _)| release));
-                row.facts.evidence = Evidence::read(EvidenceKind::Answer, &row.door.path, question);
-                row.facts.runnable = Runnable::Likely;
+                let release =
+                    is_erlang.then(|| evidence::erlang_release(self.tree, &facts.real, &version)).flatten();
+                facts.version = Some(release.map_or(version, |(release, _)| release));
+                facts.evidence = Evidence::read(EvidenceKind::Answer, &row.door.path, question);
+                facts.runnable = Runnable::Likely;
                 None
             }
             Answer::DoesNotStart(error) => Some(Reason::DoesNotStart { error }),
             Answer::Failed(cause) => Some(Reason::Failed { cause }),
             Answer::Unclear(detail) => {
                 self.warnings.push(format!("{}: {detail}", row.door.path.display()));
-                row.facts.runnable = Runnable::Unknown;
+                facts.runnable = Runnable::Unknown;
                 None
             }
         }
@@ -331,6 +332,8 @@ impl<'t> Survey<'t> {
 
     /// The interpreters, in the order of the report.
     pub(crate) fn finish(&mut self) -> Vec<Interpreter> {
+        // What nobody else holds need not be copied.
+        self.judged.clear();
         let mut rows = rows::merge_twins(std::mem::take(&mut self.rows));
         rows.sort_by(Row::order);
         for row in &mut rows {

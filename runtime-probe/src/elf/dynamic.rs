@@ -10,7 +10,9 @@ const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 /// Larger dynamic sections are not read to their end.
-const LARGEST: usize = 8 * 1024;
+const LARGEST: u64 = 8 * 1024;
+/// As much of one as is read at once: most end within it.
+const PIECE: usize = 512;
 const MOST_NEEDED: usize = 128;
 /// A hash chain that is longer belongs to no real symbol table.
 const LONGEST_CHAIN: u64 = 256;
@@ -30,9 +32,6 @@ impl Section {
     fn read(elf: &Elf, source: &impl Source) -> Option<Self> {
         let range = elf.dynamic.clone()?;
         let layout = elf.layout;
-        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?.min(LARGEST);
-        let mut buffer = [0; LARGEST];
-        let filled = source.read_at(&mut buffer[..length], range.start);
         let mut section = Self {
             needed: Vec::new(),
             run_path: None,
@@ -41,20 +40,31 @@ impl Section {
             gnu_hash: None,
             hash: None,
         };
-        for entry in buffer[..filled].chunks_exact(2 * layout.word()) {
-            let (tag, value) = entry.split_at(layout.word());
-            let (tag, value) = (layout.number(tag), layout.number(value));
-            match tag {
-                0 => break,
-                DT_NEEDED if section.needed.len() < MOST_NEEDED => section.needed.push(value),
-                DT_RPATH if section.run_path.is_none() => section.run_path = Some(value),
-                DT_RUNPATH => section.run_path = Some(value),
-                DT_STRTAB => section.strings = elf.offset_of(value)?,
-                DT_SYMTAB => section.symbols = elf.offset_of(value),
-                DT_GNU_HASH => section.gnu_hash = elf.offset_of(value),
-                DT_HASH => section.hash = elf.offset_of(value),
-                _ => {}
+        let mut buffer = [0; PIECE];
+        let end = range.end.min(range.start.saturating_add(LARGEST));
+        let mut at = range.start;
+        'section: while at < end {
+            let wanted = usize::try_from(end - at).map_or(PIECE, |left| left.min(PIECE));
+            let filled = source.read_at(&mut buffer[..wanted], at);
+            for entry in buffer[..filled].chunks_exact(2 * layout.word()) {
+                let (tag, value) = entry.split_at(layout.word());
+                let (tag, value) = (layout.number(tag), layout.number(value));
+                match tag {
+                    0 => break 'section,
+                    DT_NEEDED if section.needed.len() < MOST_NEEDED => section.needed.push(value),
+                    DT_RPATH if section.run_path.is_none() => section.run_path = Some(value),
+                    DT_RUNPATH => section.run_path = Some(value),
+                    DT_STRTAB => section.strings = elf.offset_of(value)?,
+                    DT_SYMTAB => section.symbols = elf.offset_of(value),
+                    DT_GNU_HASH => section.gnu_hash = elf.offset_of(value),
+                    DT_HASH => section.hash = elf.offset_of(value),
+                    _ => {}
+                }
             }
+            if filled < PIECE {
+                break;
+            }
+            at += PIECE as u64;
         }
         (section.strings != 0).then_some(section)
     }
