@@ -245,7 +245,7 @@ pub fn all() -> &'static [Runtime] {
 }
 
 /// The table is put together from three files only because one would be too long to read.
-static TABLE: &[Runtime] = &[
+pub(crate) const TABLE: &[Runtime] = &[
     shells::SHELL,
     languages::PYTHON,
     languages::NODE,

@@ -150,14 +150,12 @@ impl Program {
         // The kernel's word on it: mode bits, access lists and mount options, for who we are. Kernels before
         // 5.8 want the path for it.
         let of_open = AtFlags::EACCESS | AtFlags::EMPTY_PATH;
-        let allowed = match rustix::fs::accessat(&self.file, c"", Access::EXEC_OK, of_open) {
-            word @ (Ok(()) | Err(Errno::ACCESS)) => word,
-            Err(_) => {
-                let real: &Path = &self.real;
-                rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS)
-            }
-        };
-        if allowed != Err(Errno::ACCESS) {
+        let mut word = rustix::fs::accessat(&self.file, c"", Access::EXEC_OK, of_open);
+        if !matches!(word, Ok(()) | Err(Errno::ACCESS)) {
+            let real: &Path = &self.real;
+            word = rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS);
+        }
+        if word != Err(Errno::ACCESS) {
             return Ok(());
         }
         let noexec = rustix::fs::fstatvfs(&self.file)

@@ -166,13 +166,11 @@ impl Trail<'_> {
             Err(cause) => return Shim::Nowhere(manager, (*cause).to_owned()),
         };
         let mut programs = directories.iter().map(|directory| directory.join("bin").join(self.name));
-        match programs.find(|program| self.tree.exists(program)) {
-            Some(program) => Shim::Leads(manager, program),
-            None => {
-                let name = self.name.to_string_lossy();
-                Shim::Nowhere(manager, format!("which selects {selected}, and there is no {name} in it"))
-            }
+        if let Some(program) = programs.find(|program| self.tree.exists(program)) {
+            return Shim::Leads(manager, program);
         }
+        let name = self.name.to_string_lossy();
+        Shim::Nowhere(manager, format!("which selects {selected}, and there is no {name} in it"))
     }
 
     /// The directory of a version: by its exact name, or the greatest that it is a prefix of.

@@ -38,7 +38,7 @@ impl<S: Source> Dynamic<'_, S> {
         name: &str,
     ) -> impl Iterator<Item = ([u8; LENGTH], usize)> {
         let mut code = [0; LONGEST];
-        let found = self.code(name, &mut code).map(|(address, filled)| (address, filled));
+        let found = self.code(name, &mut code);
         let targets: Vec<u64> =
             found.map(|(address, filled)| references(&code[..filled], address).collect()).unwrap_or_default();
         targets.into_iter().filter_map(|target| {
