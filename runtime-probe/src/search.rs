@@ -154,8 +154,10 @@ impl Found {
         if self.near.contains(device) {
             return false;
         }
-        let kind = rustix::fs::fstatfs(fd).map_or(0, |file_system| file_system.f_type);
-        let is_remote = u64::try_from(kind).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)));
+        // One that does not say what it is is no disk here.
+        let is_remote = rustix::fs::fstatfs(fd).map_or(true, |file_system| {
+            u64::try_from(file_system.f_type).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)))
+        });
         if !is_remote {
             self.near.push(*device);
         }

@@ -1,4 +1,4 @@
-//! Version managers' shims: programs on `PATH` that only choose another program.
+//! Version managers' shims, and what else on `PATH` only chooses another program.
 //!
 //! A shim exists for every version that was ever installed, so it proves nothing: `python3.9` may be on
 //! `PATH` and exit with 127. What counts is what the manager would choose, and that is decided by a
@@ -121,6 +121,7 @@ impl Selections {
         match program.real.file_name()?.to_str()? {
             "mise" | "rtx" if name != "mise" && name != "rtx" => Some(trail.mise(runtime)),
             "volta-shim" => Some(trail.volta(runtime)),
+            "snap" if name != "snap" => Some(trail.snap(runtime)),
             _ => None,
         }
     }
@@ -228,6 +229,19 @@ impl Trail<'_> {
             Shim::Leads("volta", program)
         } else {
             nowhere(format!("which selects {version}, and that is not installed"))
+        }
+    }
+
+    /// Every program of every snap is the launcher `snap`; the snap itself lies beside it, mostly under the program's
+    /// name or the runtime's.
+    fn snap(&self, runtime: &str) -> Shim {
+        let snaps = self.path.parent().and_then(Path::parent).unwrap_or(Path::new("/snap"));
+        let owners = [self.name, OsStr::new(runtime)].map(|owner| snaps.join(owner).join("current"));
+        let mut programs =
+            owners.iter().flat_map(|owner| ["bin", "usr/bin"].map(|bin| owner.join(bin).join(self.name)));
+        match programs.find(|program| self.tree.exists(program)) {
+            Some(program) => Shim::Leads("snap", program),
+            None => Shim::Nowhere("snap", "whose program is not where snaps have it".into()),
         }
     }
 
