@@ -122,6 +122,11 @@ pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[P
 }
 
 impl Found {
+    /// Where an entry is.
+    pub(crate) fn path_of(&self, entry: &Entry) -> PathBuf {
+        self.places[entry.place].path.join(OsStr::from_bytes(entry.name.to_bytes()))
+    }
+
     fn visit(&mut self, tree: &Tree, wanted: &Wanted, path: &Path, on_path: bool) {
         let known = self.places.iter().map(|place| &place.path).chain(&self.aliases);
         if known.into_iter().any(|known| known.as_os_str() == path.as_os_str()) {

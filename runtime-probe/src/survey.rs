@@ -1,5 +1,6 @@
 //! From names to interpreters: every entry is opened once, judged, and put beside what it duplicates.
 
+mod ahead;
 mod rows;
 
 use std::ffi::OsStr;
@@ -7,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -22,6 +24,7 @@ use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejec
 use crate::search::{self, Entry, Found, Place, Slot};
 use crate::shims::{Selections, Shim};
 use crate::tree::Tree;
+use ahead::Pace;
 use rows::Row;
 
 /// What is known about one file, whichever names lead to it.
@@ -99,29 +102,37 @@ impl<'t> Survey<'t> {
 
     /// Looks at everything that was found.
     pub(crate) fn visit(&mut self, found: &Found) {
-        for entry in &found.entries {
-            let place = &found.places[entry.place];
-            let path = place.path.join(OsStr::from_bytes(entry.name.to_bytes()));
-            if self.hints.ignore.iter().any(|ignored| path.starts_with(ignored)) {
-                continue;
-            }
-            let door = Door {
-                path,
-                slot: entry.slot,
-                place: entry.place,
-                on_path: place.on_path,
-                via: None,
-                hint: None,
-            };
-            match self.known(place, entry) {
-                Some(Ok(facts)) => self.add(facts, door),
-                Some(Err(reason)) => self.reject(door, reason),
-                None => {
-                    let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &door.path);
-                    let name = OsStr::from_bytes(entry.name.to_bytes());
-                    let real = entry.is_file.then(|| place.real(self.tree).join(name));
-                    self.enter(opened, door, real);
+        let (options, hints) = (self.options, self.hints);
+        let mut pace = Pace::default();
+        std::thread::scope(|scope| {
+            for (index, entry) in found.entries.iter().enumerate() {
+                let start = pace.is_undecided().then(Instant::now);
+                self.look_at(found, entry);
+                if start.is_some_and(|start| pace.is_cold_after(start.elapsed())) {
+                    let rest = found.entries[index + 1..].iter();
+                    let rest: Vec<_> = rest.map(|entry| (found.path_of(entry), entry.slot)).collect();
+                    ahead::start(scope, options, hints, &rest);
                 }
+            }
+        });
+    }
+
+    fn look_at(&mut self, found: &Found, entry: &Entry) {
+        let place = &found.places[entry.place];
+        let path = found.path_of(entry);
+        if self.hints.ignore.iter().any(|ignored| path.starts_with(ignored)) {
+            return;
+        }
+        let (slot, on_path) = (entry.slot, place.on_path);
+        let door = Door { path, slot, place: entry.place, on_path, via: None, hint: None };
+        match self.known(place, entry) {
+            Some(Ok(facts)) => self.add(facts, door),
+            Some(Err(reason)) => self.reject(door, reason),
+            None => {
+                let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &door.path);
+                let name = OsStr::from_bytes(entry.name.to_bytes());
+                let real = entry.is_file.then(|| place.real(self.tree).join(name));
+                self.enter(opened, door, real);
             }
         }
     }
