@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::environment::EnvironmentKind;
 use crate::evidence::{self, Buffer};
@@ -53,8 +53,58 @@ pub struct Capabilities {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub side_by_side: Vec<String>,
     /// BusyBox: the commands that are linked to it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub applets: Vec<String>,
+    #[serde(skip_serializing_if = "Applets::is_empty")]
+    pub applets: Applets,
+}
+
+/// The commands that a BusyBox is, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applets {
+    /// One after the other, each with a line end: there are hundreds of them.
+    lines: String,
+}
+
+impl Applets {
+    /// Their names.
+    ///
+    /// ```
+    /// use runtime_probe::Applets;
+    ///
+    /// let applets: Applets = ["ash", "cat"].into_iter().collect();
+    /// assert_eq!(applets.iter().collect::<Vec<_>>(), ["ash", "cat"]);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.lines.lines()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+impl<'n> FromIterator<&'n str> for Applets {
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let mut lines = String::new();
+        for name in names {
+            lines.push_str(name);
+            lines.push('\n');
+        }
+        Self { lines }
+    }
+}
+
+impl Serialize for Applets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Applets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        Ok(names.iter().map(String::as_str).collect())
+    }
 }
 
 /// A graphics processor that programs here can see.
@@ -75,8 +125,9 @@ pub(crate) fn of(tree: &Tree, interpreter: &Interpreter, buffer: &mut Buffer) ->
         return Capabilities::default();
     };
     // A command may stand beside the link that was found or beside the real program.
+    let link = interpreter.path.parent().filter(|link| link.as_os_str() != directory.as_os_str());
     let sibling = |name: &str| {
-        tree.exists(&directory.join(name)) || tree.exists(&interpreter.path.with_file_name(name))
+        tree.exists(&directory.join(name)) || link.is_some_and(|link| tree.exists(&link.join(name)))
     };
     let mut found = Capabilities::default();
     match interpreter.name.as_str() {
@@ -109,11 +160,13 @@ fn python(tree: &Tree, interpreter: &Interpreter, prefix: &Path, found: &mut Cap
     let Some(minor) = minor(interpreter) else { return };
     let library = |base: &Path, lib: &str| base.join(format!("{lib}/python{minor}"));
     let standard = ["lib", "lib64"].map(|lib| library(prefix, lib));
-    let Some(standard) = standard.into_iter().find(|standard| tree.exists(&standard.join("os.py"))) else {
-        return;
-    };
+    let standard = standard.into_iter().find_map(|standard| {
+        let venv = tree.exists(&standard.join("venv/__init__.py"));
+        (venv || tree.exists(&standard.join("os.py"))).then_some((standard, venv))
+    });
+    let Some((standard, venv)) = standard else { return };
     let has = |path: PathBuf| Some(tree.exists(&path));
-    found.venv = has(standard.join("venv/__init__.py"));
+    found.venv = Some(venv);
     found.ensurepip = has(standard.join("ensurepip/__init__.py"));
     let venv =
         interpreter.environment.as_ref().filter(|environment| environment.kind == EnvironmentKind::Venv);

@@ -62,6 +62,11 @@ impl Program {
             worth_asking: true,
         }
     }
+
+    /// Whether its names are launchers of one installation, which has one version.
+    pub(crate) const fn is_launcher(&self) -> bool {
+        self.scripted && self.versioned.is_empty()
+    }
 }
 
 /// A family of names that differ in a version: a prefix, then digits and dots (`python3.13t` too).
@@ -218,6 +223,10 @@ pub enum Span {
 /// Evidence that no table entry can express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
+    /// What `Py_GetVersion` returns.
+    PythonFunction,
+    /// What `napi_get_node_version` returns.
+    NodeFunction,
     /// `CPython`'s version string, whose minor must agree with a name.
     PythonText,
     /// `build-details.json` and `patchlevel.h` of the minor that the real name carries.
@@ -236,7 +245,7 @@ pub fn all() -> &'static [Runtime] {
 }
 
 /// The table is put together from three files only because one would be too long to read.
-static TABLE: &[Runtime] = &[
+pub(crate) const TABLE: &[Runtime] = &[
     shells::SHELL,
     languages::PYTHON,
     languages::NODE,

@@ -4,13 +4,13 @@
 //! other end of the file and may be stripped. The input is hostile: every offset is checked, every count
 //! is capped, and nothing is read that a caller did not bound.
 
+mod code;
 mod dynamic;
 
 pub(crate) use dynamic::Dynamic;
 
 use std::cell::OnceCell;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -18,22 +18,6 @@ use std::path::PathBuf;
 pub(crate) trait Source {
     /// Fills the start of `buffer` and says how much of it; less than asked for is the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize;
-}
-
-/// An open file.
-pub(crate) struct FileSource<'f>(pub(crate) BorrowedFd<'f>);
-
-impl Source for FileSource<'_> {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize {
-        // A regular file gives less than was asked for only at its end.
-        loop {
-            match rustix::io::pread(self.0.as_fd(), &mut *buffer, offset) {
-                Ok(count) => return count,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return 0,
-            }
-        }
-    }
 }
 
 impl Source for &[u8] {

@@ -76,7 +76,7 @@ pub(crate) fn of(tree: &Tree, path: &Path, real: &Path, runtime: &str) -> Option
     }
     // A system prefix is no conda prefix; asking costs a system call for each interpreter.
     let is_system = matches!(prefix.to_str(), Some("/usr" | "/" | "" | "/usr/local"));
-    (!is_system && tree.exists(&prefix.join("conda-meta"))).then(|| Environment {
+    (!is_system && tree.provides(&prefix.join("conda-meta"))).then(|| Environment {
         kind: EnvironmentKind::Conda,
         prefix: prefix.to_owned(),
         home: None,
@@ -109,7 +109,11 @@ fn venv(tree: &Tree, path: &Path) -> Option<Environment> {
     if prefix.as_os_str() == "/usr" {
         return None;
     }
-    let text = tree.read(&prefix.join("pyvenv.cfg"), 4096)?;
+    let record = prefix.join("pyvenv.cfg");
+    if !tree.provides(&record) {
+        return None;
+    }
+    let text = tree.read(&record, 4096)?;
     let home = text.split(|&byte| byte == b'\n').find_map(|line| {
         let (key, value) = std::str::from_utf8(line).ok()?.split_once('=')?;
         (key.trim() == "home").then(|| PathBuf::from(value.trim()))

@@ -8,17 +8,18 @@ mod applets;
 mod erlang;
 mod files;
 mod library;
+mod node;
 mod python;
 mod scan;
 
 pub(crate) use applets::{applets, table as applet_table};
 pub(crate) use erlang::release_of as erlang_release;
 
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::catalogue::{self, Clue, Form, Program as Entry, Reader, Span};
-use crate::elf::{Dynamic, Elf, FileSource, Source};
+use crate::elf::{Dynamic, Elf, Source};
+use crate::pages::FileSource;
 use crate::program::{Kind, Program};
 use crate::report::{Evidence, EvidenceKind};
 use crate::search::Slot;
@@ -93,6 +94,14 @@ impl Case<'_> {
     fn own(&mut self, reader: Reader) -> Option<Version> {
         let real = &self.program.real;
         match reader {
+            Reader::PythonFunction => self.in_object("libpython", |elf, source, path, _| {
+                let version = python::returned(elf, source)?;
+                Some((version, Evidence::read(EvidenceKind::Text, path, python::FUNCTION)))
+            }),
+            Reader::NodeFunction => self.in_object("libnode", |elf, source, path, _| {
+                let version = node::returned(elf, source)?;
+                Some((version, Evidence::read(EvidenceKind::Text, path, node::FUNCTION)))
+            }),
             Reader::PythonText => self.in_object("libpython", |elf, source, path, buffer| {
                 let (version, what) = python::text(elf, source, buffer, path, real)?;
                 Some((version, Evidence::read(EvidenceKind::Text, path, what)))
@@ -116,14 +125,14 @@ impl Case<'_> {
         let Kind::Elf(elf) = &self.program.kind else {
             return None;
         };
-        let source = FileSource(self.program.fd.as_fd());
+        let source = self.tree.pages.source(&self.program.file);
         if !library.is_empty() {
             if self.library.as_ref().is_none_or(|(name, _)| *name != library) {
                 let found = library::needed(self.tree, &self.program.real, elf, &source, library);
                 self.library = Some((library, found));
             }
             if let Some((_, Some(found))) = &self.library {
-                return look(&found.elf, &FileSource(found.fd.as_fd()), &found.path, self.buffer);
+                return look(&found.elf, &self.tree.pages.source(&found.file), &found.path, self.buffer);
             }
         }
         look(elf, &source, &self.program.real, self.buffer)
@@ -149,7 +158,7 @@ impl Case<'_> {
         if marks.is_empty() {
             return None;
         }
-        let source = FileSource(self.program.fd.as_fd());
+        let source = self.tree.pages.source(&self.program.file);
         let (index, version) = scan::first(elf, &source, self.buffer, Span::Constants, &marks)?;
         Some(Finding {
             version,
@@ -177,6 +186,8 @@ fn symbol(elf: &Elf, source: &FileSource<'_>, name: &str, form: Form) -> Option<
 
 /// Every scan that has rules of its own, over bytes from anywhere.
 pub(crate) fn scan_everything(elf: &Elf, source: &impl Source, buffer: &mut Buffer, path: &Path) {
+    python::returned(elf, source);
+    node::returned(elf, source);
     python::text(elf, source, buffer, path, path);
     scan::go_build_info(elf, source, buffer);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::catalogue::{self, Clue, Span};
 use crate::elf::{Dynamic, Elf};
 use crate::evidence::{self, Buffer};
-use crate::program::PAGE;
+use crate::pages::PAGE;
 
 /// Reads `bytes` as a program in every way an interpreter is read.
 pub fn program(bytes: &[u8]) {
@@ -49,6 +49,6 @@ pub fn text(bytes: &[u8]) {
         }
     }
     let _ = crate::hints::parse(bytes);
-    evidence::applet_table(bytes);
+    evidence::applet_table(bytes).count();
     evidence::build_details(bytes);
 }

@@ -36,6 +36,7 @@ mod evidence;
 pub mod fuzzing;
 mod hints;
 mod options;
+mod pages;
 mod probe;
 mod program;
 mod reason;
@@ -47,7 +48,7 @@ mod table;
 mod tree;
 pub mod version;
 
-pub use capabilities::{Capabilities, Gpu};
+pub use capabilities::{Applets, Capabilities, Gpu};
 pub use compare::{Compared, Comparison, Verdict, compare};
 pub use environment::{Environment, EnvironmentKind};
 pub use error::Error;

@@ -8,22 +8,24 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, FileType, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use crate::elf::{Elf, FileSource, Source};
+use crate::elf::{Elf, Source};
+use crate::pages::{File, PAGE};
 use crate::reason::Reason;
 use crate::report::{Libc, Runnable};
 use crate::tree::Tree;
 
-/// As much of a file as is read to tell what it is.
-pub(crate) const PAGE: usize = 4096;
+/// Where nearly every program has all its headers.
+const HEAD: usize = 1024;
 
 /// An open file that may be an interpreter.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(crate) fd: OwnedFd,
+    pub(crate) file: File,
     pub(crate) identity: Identity,
     pub(crate) real: PathBuf,
     pub(crate) kind: Kind,
     mode: u32,
+    size: usize,
 }
 
 /// An open file of which only the inode is known.
@@ -45,8 +47,7 @@ impl Opened {
 
     /// Who it is, where that can be told without its real path: unless it has several hard links.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        let Stat { st_dev, st_ino, st_nlink, .. } = self.stat;
-        (st_nlink == 1).then_some(Identity { device: st_dev, inode: st_ino, place: None })
+        Identity::of_only_link(&self.stat)
     }
 }
 
@@ -100,21 +101,34 @@ impl Program {
         let Opened { fd, stat } = opened;
         let real = real.unwrap_or_else(|| tree.real(fd.as_fd(), path));
         let identity = Identity::new(&stat, &real);
-        Self { fd, identity, real, kind: Kind::Other, mode: stat.st_mode }
+        let file = tree.pages.file(fd);
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        Self { file, identity, real, kind: Kind::Other, mode: stat.st_mode, size }
     }
 
-    /// Reads the first page, and judges by it. `Ok` is how likely it is to run.
-    pub(crate) fn judge(&mut self, tree: &Tree) -> Result<Runnable, Reason> {
-        let mut page = [0; PAGE];
-        let filled = FileSource(self.fd.as_fd()).read_at(&mut page, 0);
-        let head = &page[..filled];
-        self.kind = if let Some(elf) = Elf::parse(head, &FileSource(self.fd.as_fd())) {
+    /// Reads the start, which tells what it is.
+    pub(crate) fn look(&mut self, tree: &Tree) {
+        let source = tree.pages.source(&self.file);
+        let mut head = [0; HEAD];
+        let filled = source.read_at(&mut head, 0);
+        let head = &head[..filled];
+        self.kind = if let Some(elf) = Elf::parse(head, &source) {
             Kind::Elf(Box::new(elf))
-        } else if let Some(interpreter) = shebang(head) {
-            Kind::Script { interpreter, text: head.to_vec() }
+        } else if head.starts_with(b"#!") {
+            let mut text = vec![0; self.size.min(PAGE)];
+            let filled = source.read_at(&mut text, 0);
+            text.truncate(filled);
+            match shebang(&text) {
+                Some(interpreter) => Kind::Script { interpreter, text },
+                None => Kind::Other,
+            }
         } else {
             Kind::Other
         };
+    }
+
+    /// Judges what was looked at. `Ok` is how likely it is to run.
+    pub(crate) fn judge(&self, tree: &Tree) -> Result<Runnable, Reason> {
         self.may_execute(tree)?;
         match &self.kind {
             Kind::Elf(elf) => runnable(tree, elf),
@@ -133,14 +147,18 @@ impl Program {
         if tree.is_foreign() {
             return Ok(());
         }
-        // The kernel's word on it: mode bits, access lists and mount options, for who we are.
-        let real: &Path = &self.real;
-        let Err(Errno::ACCESS) =
-            rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS)
-        else {
+        // The kernel's word on it: mode bits, access lists and mount options, for who we are. Kernels before
+        // 5.8 want the path for it.
+        let of_open = AtFlags::EACCESS | AtFlags::EMPTY_PATH;
+        let mut word = rustix::fs::accessat(&self.file, c"", Access::EXEC_OK, of_open);
+        if !matches!(word, Ok(()) | Err(Errno::ACCESS)) {
+            let real: &Path = &self.real;
+            word = rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS);
+        }
+        if word != Err(Errno::ACCESS) {
             return Ok(());
-        };
-        let noexec = rustix::fs::fstatvfs(&self.fd)
+        }
+        let noexec = rustix::fs::fstatvfs(&self.file)
             .is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
         Err(if noexec { Reason::NoExecMount } else { Reason::NotExecutable })
     }
@@ -176,6 +194,17 @@ impl Program {
 }
 
 impl Identity {
+    /// Who a file is that has no other hard link.
+    pub(crate) fn of_only_link(stat: &Stat) -> Option<Self> {
+        let Stat { st_dev, st_ino, st_nlink, .. } = *stat;
+        (st_nlink == 1).then_some(Self { device: st_dev, inode: st_ino, place: None })
+    }
+
+    /// The inode, which alone tells nothing apart for sure.
+    pub(crate) const fn inode(&self) -> u64 {
+        self.inode
+    }
+
     fn new(stat: &Stat, real: &Path) -> Self {
         let place = if stat.st_nlink > 1 { real.parent().map(Path::to_owned) } else { None };
         Self { device: stat.st_dev, inode: stat.st_ino, place }

@@ -4,6 +4,7 @@
 //! directories, and all of them when the whole catalogue is wanted, are read in one pass: that finds
 //! `python3.99` without knowing of it. In a huge directory a few names are cheaper looked up.
 
+mod names;
 mod places;
 
 use std::cell::OnceCell;
@@ -12,11 +13,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use rustix::fs::{FileType, RawDir};
 
-use crate::catalogue::{self, Program, Runtime, Versioned};
+use crate::catalogue::{self, Program, Runtime};
 use crate::options::Options;
 use crate::tree::Tree;
 
@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) slot: Slot,
     /// Whether it is known not to be a link: then its real path needs no looking up.
     pub(crate) is_file: bool,
+    /// The inode that the directory names, or 0. A hint only: something may be mounted over it.
+    pub(crate) inode: u64,
 }
 
 /// What a name means: whose it is, and how good a name it is (0 is best).
@@ -66,11 +68,6 @@ impl Slot {
     }
 }
 
-/// Programs have fewer names than this, so that a rank tells both program and name.
-const NAMES_PER_PROGRAM: usize = 32;
-/// The rank of a name that carries a version, behind the program's plain names.
-const VERSIONED: usize = NAMES_PER_PROGRAM - 1;
-
 /// Which runtimes are wanted, by their place in the catalogue; `None` is all.
 pub(crate) type Wanted = Option<Vec<usize>>;
 
@@ -80,13 +77,22 @@ pub(crate) struct Found {
     pub(crate) places: Vec<Place>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) warnings: Vec<String>,
+    /// Other paths of the same places.
+    aliases: Vec<PathBuf>,
+    /// Devices that are known to be near.
+    near: Vec<u64>,
 }
 
 /// Searches `PATH` and, unless told otherwise, the places beside it.
 pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[PathBuf]) -> Found {
     // Room for what a full image has: growing costs more than the search in a small allocator.
-    let mut found =
-        Found { places: Vec::with_capacity(32), entries: Vec::with_capacity(96), warnings: Vec::new() };
+    let mut found = Found {
+        places: Vec::with_capacity(32),
+        entries: Vec::with_capacity(96),
+        warnings: Vec::new(),
+        aliases: Vec::new(),
+        near: Vec::new(),
+    };
     let path = options.search_path();
     for directory in path.as_bytes().split(|&byte| byte == b':') {
         let directory = Path::new(OsStr::from_bytes(directory));
@@ -116,45 +122,71 @@ pub(crate) fn search(tree: &Tree, options: &Options, wanted: &Wanted, extra: &[P
 }
 
 impl Found {
+    /// Where an entry is.
+    pub(crate) fn path_of(&self, entry: &Entry) -> PathBuf {
+        self.places[entry.place].path.join(OsStr::from_bytes(entry.name.to_bytes()))
+    }
+
     fn visit(&mut self, tree: &Tree, wanted: &Wanted, path: &Path, on_path: bool) {
+        let known = self.places.iter().map(|place| &place.path).chain(&self.aliases);
+        if known.into_iter().any(|known| known.as_os_str() == path.as_os_str()) {
+            return;
+        }
         let Ok(fd) = tree.open_directory(path) else { return };
         let Ok(stat) = rustix::fs::fstat(&fd) else { return };
         let identity = (stat.st_dev, stat.st_ino);
         if self.places.iter().any(|place| place.identity == identity) {
+            self.aliases.push(path.to_owned());
             return;
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let place = self.places.len();
         let real = OnceCell::new();
         self.places.push(Place { path: path.to_owned(), fd, on_path, identity, size, real });
-        let index = &*INDEX;
-        let names = wanted.as_ref().map_or(index.known.len(), |wanted| index.count(wanted));
         let is_partial = wanted.is_some();
-        if is_remote(&self.places[place]) || is_partial && looking_up_is_cheaper(&self.places[place], names) {
+        if self.is_remote(place)
+            || is_partial && looking_up_is_cheaper(&self.places[place], names::known(wanted).count())
+        {
             self.look_up(tree, wanted, place);
         } else {
             self.read(wanted, place);
         }
     }
 
+    /// Whether a place is far away: it may have thousands of entries, each of them a message, and is not read.
+    fn is_remote(&mut self, place: usize) -> bool {
+        let Place { fd, identity: (device, _), .. } = &self.places[place];
+        if self.near.contains(device) {
+            return false;
+        }
+        // One that does not say what it is is no disk here.
+        let is_remote = rustix::fs::fstatfs(fd).map_or(true, |file_system| {
+            u64::try_from(file_system.f_type).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)))
+        });
+        if !is_remote {
+            self.near.push(*device);
+        }
+        is_remote
+    }
+
     fn read(&mut self, wanted: &Wanted, place: usize) {
-        let index = &*INDEX;
         let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
         let fd = self.places[place].fd.as_fd();
         let mut directory = RawDir::new(fd, &mut buffer);
         while let Some(Ok(entry)) = directory.next() {
             let name = entry.file_name();
-            if !index.starts(name.to_bytes()) {
+            if !names::may_be(name.to_bytes()) {
                 continue;
             }
             let kind = entry.file_type();
             if !matches!(kind, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
                 continue;
             }
-            let slot = index.slots(name.to_bytes()).filter(|slot| is_wanted(wanted, *slot));
+            let slot = names::slot(name.to_bytes()).filter(|slot| is_wanted(wanted, *slot));
             if let Some(slot) = slot {
                 let is_file = kind == FileType::RegularFile;
-                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file });
+                let inode = entry.ino();
+                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode });
             }
         }
     }
@@ -168,14 +200,15 @@ impl Found {
     }
 
     fn look_up(&mut self, tree: &Tree, wanted: &Wanted, place: usize) {
-        let index = &*INDEX;
         let Place { path, fd, .. } = &self.places[place];
-        for (name, slot) in index.known.iter().filter(|(_, slot)| is_wanted(wanted, *slot)) {
+        let mut buffer = [0; names::LONGEST];
+        for (known, slot) in names::known(wanted) {
+            let Some(name) = known.write(&mut buffer) else { continue };
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
-            let kind = tree.kind_in(fd.as_fd(), name, full);
-            if let Some(FileType::RegularFile | FileType::Symlink | FileType::Unknown) = kind {
-                let is_file = kind == Some(FileType::RegularFile);
-                self.entries.push(Entry { place, name: name.clone(), slot: *slot, is_file });
+            let Some((kind, inode)) = tree.kind_in(fd.as_fd(), name, full) else { continue };
+            if matches!(kind, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
+                let is_file = kind == FileType::RegularFile;
+                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode });
             }
         }
     }
@@ -191,91 +224,18 @@ fn looking_up_is_cheaper(place: &Place, names: usize) -> bool {
 /// File systems behind which another machine or program answers, slowly: 9p, NFS, SMB, FUSE.
 const REMOTE: &[u64] = &[0x0102_1997, 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x6573_5546];
 
-/// A directory there may have thousands of entries, each of them a message: it is not read.
-fn is_remote(place: &Place) -> bool {
-    let kind = rustix::fs::fstatfs(&place.fd).map_or(0, |file_system| file_system.f_type);
-    u64::try_from(kind).is_ok_and(|kind| REMOTE.contains(&(kind & 0xffff_ffff)))
-}
-
 fn is_wanted(wanted: &Wanted, slot: Slot) -> bool {
     wanted.as_ref().is_none_or(|wanted| wanted.contains(&slot.runtime))
 }
 
-/// The catalogue's names, sorted for the two ways of finding them.
-struct Index {
-    /// By first byte: the exact names.
-    exact: [Vec<(&'static [u8], Slot)>; 256],
-    /// By first byte: the families of versioned names.
-    families: [Vec<(Versioned, Slot)>; 256],
-    /// The first bytes that any name has.
-    first: [bool; 256],
-    /// Every name that can be looked up.
-    known: Vec<(CString, Slot)>,
-}
-
-static INDEX: LazyLock<Index> = LazyLock::new(Index::new);
-
-impl Index {
-    fn new() -> Self {
-        let mut index = Self {
-            exact: [const { Vec::new() }; 256],
-            families: [const { Vec::new() }; 256],
-            first: [false; 256],
-            known: Vec::new(),
-        };
-        for (runtime, entry) in catalogue::all().iter().enumerate() {
-            for (program, entry) in entry.programs.iter().enumerate() {
-                index.add(runtime, program, entry);
-            }
-        }
-        index
-    }
-
-    fn add(&mut self, runtime: usize, program: usize, entry: &'static Program) {
-        let slot = |rank| Slot { runtime, program, rank: program * NAMES_PER_PROGRAM + rank };
-        let c_string = |name: String| CString::new(name).expect("the table has no NUL");
-        for (rank, name) in entry.names.iter().enumerate() {
-            let first = usize::from(name.as_bytes()[0]);
-            self.exact[first].push((name.as_bytes(), slot(rank)));
-            self.first[first] = true;
-            self.known.push((c_string((*name).to_owned()), slot(rank)));
-        }
-        for family in entry.versioned {
-            let first = usize::from(family.prefix.as_bytes()[0]);
-            self.first[first] = true;
-            self.families[first].push((*family, slot(VERSIONED)));
-            for version in family.known {
-                self.known.push((c_string(format!("{}{version}", family.prefix)), slot(VERSIONED)));
-            }
-        }
-    }
-
-    fn starts(&self, name: &[u8]) -> bool {
-        name.first().is_some_and(|&byte| self.first[usize::from(byte)])
-    }
-
-    /// What `name` means; exact names first.
-    fn slots(&self, name: &[u8]) -> Option<Slot> {
-        let first = usize::from(*name.first()?);
-        let exact = self.exact[first].iter().find(|(exact, _)| *exact == name).map(|(_, slot)| *slot);
-        exact.or_else(|| {
-            self.families[first].iter().find(|(family, _)| family.matches(name)).map(|(_, slot)| *slot)
-        })
-    }
-
-    fn count(&self, wanted: &[usize]) -> usize {
-        self.known.iter().filter(|(_, slot)| wanted.contains(&slot.runtime)).count()
-    }
-}
-
 /// What a program of this name would be: for hints that give only a path.
 pub(crate) fn slot_of(name: &OsStr) -> Option<Slot> {
-    INDEX.slots(name.as_bytes())
+    names::slot(name.as_bytes())
 }
 
 /// The implementation of `runtime` that a file of this name is, if the name tells.
 pub(crate) fn program_named(runtime: usize, name: &OsStr) -> Option<usize> {
-    let named = INDEX.slots(name.as_bytes()).filter(|slot| slot.runtime == runtime).map(|slot| slot.program);
+    let named = names::slot(name.as_bytes()).filter(|slot| slot.runtime == runtime).map(|slot| slot.program);
     named.or_else(|| {
         let programs = catalogue::all()[runtime].programs;
         programs.iter().position(|program| name.as_bytes().starts_with(program.implementation.as_bytes()))

@@ -1,4 +1,4 @@
-//! Version managers' shims: programs on `PATH` that only choose another program.
+//! Version managers' shims, and what else on `PATH` only chooses another program.
 //!
 //! A shim exists for every version that was ever installed, so it proves nothing: `python3.9` may be on
 //! `PATH` and exit with 127. What counts is what the manager would choose, and that is decided by a
@@ -10,6 +10,9 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use memchr::memmem;
 
 use crate::options::Options;
 use crate::program::{Kind, Program};
@@ -70,9 +73,22 @@ struct Trail<'t> {
     name: &'t OsStr,
 }
 
-/// What version files select, read once for each probe: a manager has a shim for every program.
+/// What was found out about managers, once for each probe: a manager has a shim for every program.
 #[derive(Debug, Default)]
-pub(crate) struct Selections(RefCell<Vec<(PathBuf, Option<String>)>>);
+pub(crate) struct Selections {
+    /// What version files select.
+    files: RefCell<Vec<(PathBuf, Option<String>)>>,
+    /// What scripts lead to; most shims of a manager are the same text.
+    scripts: RefCell<Vec<(Vec<u8>, Rc<Selected>)>>,
+}
+
+/// What a member of the family would choose from, whatever the program.
+#[derive(Debug)]
+struct Selected {
+    manager: &'static str,
+    /// The directories to look into, in order, and the words that selected them; or why there are none.
+    directories: Result<(String, Vec<PathBuf>), &'static str>,
+}
 
 impl Selections {
     /// Follows `program`, found as `path`, if it is a shim; `runtime` is whose program it stands for.
@@ -87,9 +103,17 @@ impl Selections {
         let name = path.file_name()?;
         let trail = Trail { tree, options, selections: self, path, name };
         if let Kind::Script { text, .. } = &program.kind {
+            let known =
+                self.scripts.borrow().iter().find(|(known, _)| known == text).map(|(_, known)| known.clone());
+            if let Some(selected) = known {
+                return Some(trail.family(&selected));
+            }
+            let script = text;
             let text = std::str::from_utf8(text).ok()?;
-            if let Some(manager) = FAMILY.iter().find(|manager| is_family(text, manager)) {
-                return Some(trail.family(manager, text));
+            if let Some(manager) = manager_of(text) {
+                let selected = Rc::new(trail.select(manager, text));
+                self.scripts.borrow_mut().push((script.clone(), selected.clone()));
+                return Some(trail.family(&selected));
             }
             return text.contains("asdf exec").then(|| trail.asdf(text));
         }
@@ -97,29 +121,28 @@ impl Selections {
         match program.real.file_name()?.to_str()? {
             "mise" | "rtx" if name != "mise" && name != "rtx" => Some(trail.mise(runtime)),
             "volta-shim" => Some(trail.volta(runtime)),
+            "snap" if name != "snap" => Some(trail.snap(runtime)),
             _ => None,
         }
     }
 }
 
-fn is_family(script: &str, manager: &Manager) -> bool {
-    // `exec "/root/.pyenv/libexec/pyenv" exec "$program" "$@"`
-    let mut rest = script;
-    while let Some(at) = rest.find(manager.name) {
-        let before = rest[..at].ends_with('/');
-        rest = &rest[at + manager.name.len()..];
-        if before && rest.trim_start_matches('"').starts_with(" exec ") {
-            return true;
-        }
-    }
-    false
+/// The manager that a script hands everything to: `exec "/root/.pyenv/libexec/pyenv" exec "$program" "$@"`.
+fn manager_of(script: &str) -> Option<&'static Manager> {
+    memmem::find_iter(script.as_bytes(), " exec ").find_map(|at| {
+        let called = script[..at].trim_end_matches('"');
+        FAMILY.iter().find(|manager| {
+            called.strip_suffix(manager.name).is_some_and(|directory| directory.ends_with('/'))
+        })
+    })
 }
 
 impl Trail<'_> {
-    fn family(&self, manager: &Manager, script: &str) -> Shim {
-        let nowhere = |detail: String| Shim::Nowhere(manager.name, detail);
+    /// What a manager chooses from.
+    fn select(&self, manager: &Manager, script: &str) -> Selected {
+        let nothing = |cause| Selected { manager: manager.name, directories: Err(cause) };
         let Some(root) = root_of(script, manager) else {
-            return nowhere("and its root cannot be told".into());
+            return nothing("and its root cannot be told");
         };
         let selected = self
             .options
@@ -128,19 +151,27 @@ impl Trail<'_> {
             .or_else(|| self.words(&Path::new("/").join(manager.file)))
             .or_else(|| self.words(&root.join("version")));
         let Some(selected) = selected.filter(|selected| selected != "system") else {
-            return nowhere("which selects the system's own".into());
+            return nothing("which selects the system's own");
         };
         let versions = root.join("versions");
-        for version in selected.split(':').filter(|version| *version != "system") {
-            let Some(directory) = self.installed(&versions, version, manager.prefix) else {
-                continue;
-            };
-            let program = directory.join("bin").join(self.name);
-            if self.tree.exists(&program) {
-                return Shim::Leads(manager.name, program);
-            }
+        let named = selected.split(':').filter(|version| *version != "system");
+        let directories =
+            named.filter_map(|version| self.installed(&versions, version, manager.prefix)).collect();
+        Selected { manager: manager.name, directories: Ok((selected, directories)) }
+    }
+
+    fn family(&self, selected: &Selected) -> Shim {
+        let Selected { manager, directories } = selected;
+        let (selected, directories) = match directories {
+            Ok(found) => found,
+            Err(cause) => return Shim::Nowhere(manager, (*cause).to_owned()),
+        };
+        let mut programs = directories.iter().map(|directory| directory.join("bin").join(self.name));
+        if let Some(program) = programs.find(|program| self.tree.exists(program)) {
+            return Shim::Leads(manager, program);
         }
-        nowhere(format!("which selects {selected}, and there is no {} in it", self.name.to_string_lossy()))
+        let name = self.name.to_string_lossy();
+        Shim::Nowhere(manager, format!("which selects {selected}, and there is no {name} in it"))
     }
 
     /// The directory of a version: by its exact name, or the greatest that it is a prefix of.
@@ -201,6 +232,19 @@ impl Trail<'_> {
         }
     }
 
+    /// Every program of every snap is the launcher `snap`; the snap itself lies beside it, mostly under the program's
+    /// name or the runtime's.
+    fn snap(&self, runtime: &str) -> Shim {
+        let snaps = self.path.parent().and_then(Path::parent).unwrap_or(Path::new("/snap"));
+        let owners = [self.name, OsStr::new(runtime)].map(|owner| snaps.join(owner).join("current"));
+        let mut programs =
+            owners.iter().flat_map(|owner| ["bin", "usr/bin"].map(|bin| owner.join(bin).join(self.name)));
+        match programs.find(|program| self.tree.exists(program)) {
+            Some(program) => Shim::Leads("snap", program),
+            None => Shim::Nowhere("snap", "whose program is not where snaps have it".into()),
+        }
+    }
+
     /// A tool under `installs/`, as asdf and mise both have it.
     fn tool(&self, manager: &'static str, tool: &str, selected: Option<String>) -> Shim {
         let Some(selected) = selected.filter(|selected| selected != "system") else {
@@ -253,8 +297,8 @@ impl Trail<'_> {
 
     /// The versions in a version file, as one list; comments are no versions.
     fn words(&self, file: &Path) -> Option<String> {
-        let mut known = self.selections.0.borrow_mut();
-        if let Some((_, words)) = known.iter().find(|(path, _)| path == file) {
+        let mut known = self.selections.files.borrow_mut();
+        if let Some((_, words)) = known.iter().find(|(path, _)| path.as_os_str() == file.as_os_str()) {
             return words.clone();
         }
         let text = self.tree.read(file, 4096).unwrap_or_default();

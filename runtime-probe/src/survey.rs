@@ -1,11 +1,14 @@
 //! From names to interpreters: every entry is opened once, judged, and put beside what it duplicates.
 
+mod ahead;
 mod rows;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -18,9 +21,10 @@ use crate::options::{Mode, Options};
 use crate::program::{self, Identity, Opened, Program};
 use crate::reason::Reason;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejected, Runnable};
-use crate::search::{self, Found, Slot};
+use crate::search::{self, Entry, Found, Place, Slot};
 use crate::shims::{Selections, Shim};
 use crate::tree::Tree;
+use ahead::Pace;
 use rows::Row;
 
 /// What is known about one file, whichever names lead to it.
@@ -53,12 +57,12 @@ struct Door {
 
 /// What opening a door led to.
 enum Outcome {
-    Interpreter(Facts),
+    Interpreter(Rc<Facts>),
     Shim(Shim),
 }
 
 /// A file that was judged before, as one runtime's program.
-type Judged = (Identity, usize, Result<Facts, Reason>);
+type Judged = (Identity, usize, Result<Rc<Facts>, Reason>);
 
 /// A survey of one tree.
 #[derive(Debug)]
@@ -98,25 +102,50 @@ impl<'t> Survey<'t> {
 
     /// Looks at everything that was found.
     pub(crate) fn visit(&mut self, found: &Found) {
-        for entry in &found.entries {
-            let place = &found.places[entry.place];
-            let path = place.path.join(OsStr::from_bytes(entry.name.to_bytes()));
-            if self.hints.ignore.iter().any(|ignored| path.starts_with(ignored)) {
-                continue;
+        let (options, hints) = (self.options, self.hints);
+        let mut pace = Pace::default();
+        std::thread::scope(|scope| {
+            for (index, entry) in found.entries.iter().enumerate() {
+                let start = pace.is_undecided().then(Instant::now);
+                self.look_at(found, entry);
+                if start.is_some_and(|start| pace.is_cold_after(start.elapsed())) {
+                    let rest = found.entries[index + 1..].iter();
+                    let rest: Vec<_> = rest.map(|entry| (found.path_of(entry), entry.slot)).collect();
+                    ahead::start(scope, options, hints, &rest);
+                }
             }
-            let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &path);
-            let name = OsStr::from_bytes(entry.name.to_bytes());
-            let real = entry.is_file.then(|| place.real(self.tree).join(name));
-            let door = Door {
-                path,
-                slot: entry.slot,
-                place: entry.place,
-                on_path: place.on_path,
-                via: None,
-                hint: None,
-            };
-            self.enter(opened, door, real);
+        });
+    }
+
+    fn look_at(&mut self, found: &Found, entry: &Entry) {
+        let place = &found.places[entry.place];
+        let path = found.path_of(entry);
+        if self.hints.ignore.iter().any(|ignored| path.starts_with(ignored)) {
+            return;
         }
+        let (slot, on_path) = (entry.slot, place.on_path);
+        let door = Door { path, slot, place: entry.place, on_path, via: None, hint: None };
+        match self.known(place, entry) {
+            Some(Ok(facts)) => self.add(facts, door),
+            Some(Err(reason)) => self.reject(door, reason),
+            None => {
+                let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &door.path);
+                let name = OsStr::from_bytes(entry.name.to_bytes());
+                let real = entry.is_file.then(|| place.real(self.tree).join(name));
+                self.enter(opened, door, real);
+            }
+        }
+    }
+
+    /// What was found out before about an entry that is the very file itself: it need not even be opened.
+    fn known(&self, place: &Place, entry: &Entry) -> Option<Result<Rc<Facts>, Reason>> {
+        let runtime = entry.slot.runtime;
+        let may_be = |(identity, of, _): &Judged| identity.inode() == entry.inode && *of == runtime;
+        if !entry.is_file || !self.judged.iter().any(may_be) {
+            return None;
+        }
+        let stat = self.tree.stat_in(place.fd.as_fd(), &entry.name)?;
+        self.verdict(&Identity::of_only_link(&stat)?, runtime)
     }
 
     /// Looks at what the hints name.
@@ -180,14 +209,14 @@ impl<'t> Survey<'t> {
         if let Some(verdict) = self.verdict(&program.identity, runtime) {
             return verdict.map(Outcome::Interpreter);
         }
-        let runnable = program.judge(self.tree);
+        program.look(self.tree);
         // Shims of different names may be one file, so what one leads to is nothing to remember.
         let name = door.slot.runtime().name;
         if let Some(shim) = self.selections.follow(self.tree, self.options, &program, &door.path, name) {
             return Ok(Outcome::Shim(shim));
         }
-        let verdict = match runnable {
-            Ok(runnable) => Ok(self.examine(&program, runnable, door)),
+        let verdict = match program.judge(self.tree) {
+            Ok(runnable) => Ok(Rc::new(self.examine(&program, runnable, door))),
             Err(reason) => Err(reason),
         };
         self.judged.push((program.identity, runtime, verdict.clone()));
@@ -195,7 +224,7 @@ impl<'t> Survey<'t> {
     }
 
     /// What was found out about a file before.
-    fn verdict(&self, identity: &Identity, runtime: usize) -> Option<Result<Facts, Reason>> {
+    fn verdict(&self, identity: &Identity, runtime: usize) -> Option<Result<Rc<Facts>, Reason>> {
         let judged = self.judged.iter().find(|(other, of, _)| other == identity && *of == runtime);
         judged.map(|(.., verdict)| verdict.clone())
     }
@@ -205,7 +234,9 @@ impl<'t> Survey<'t> {
         let behind = program.real.file_name().and_then(|name| search::program_named(slot.runtime, name));
         let slot = Slot { program: behind.unwrap_or(slot.program), ..slot };
         let finding = match self.options.mode {
-            Mode::Fast => evidence::read(self.tree, program, slot, &mut self.buffer),
+            Mode::Fast => self
+                .launcher_beside(program, slot)
+                .or_else(|| evidence::read(self.tree, program, slot, &mut self.buffer)),
             Mode::Full => None,
         };
         let (version, evidence, implementation) = match finding {
@@ -225,7 +256,21 @@ impl<'t> Survey<'t> {
         }
     }
 
-    fn add(&mut self, facts: Facts, door: Door) {
+    /// What another launcher of the same installation showed: `R` is started by the release that `Rscript` is.
+    fn launcher_beside(&self, program: &Program, slot: Slot) -> Option<Finding> {
+        if !slot.program().is_launcher() {
+            return None;
+        }
+        let judged = self.judged.iter().filter_map(|(.., verdict)| verdict.as_ref().ok());
+        let mut beside = judged.filter(|facts| {
+            (facts.runtime, facts.program) == (slot.runtime, slot.program)
+                && facts.real.parent() == program.real.parent()
+        });
+        let Facts { version, evidence, program, .. } = &**beside.next()?;
+        Some(Finding { version: version.clone()?, evidence: evidence.clone(), program: *program })
+    }
+
+    fn add(&mut self, facts: Rc<Facts>, door: Door) {
         let runtime = door.slot.runtime().name;
         let environment = environment::of(self.tree, &door.path, &facts.real, runtime);
         let twin = self.rows.iter_mut().find(|row| {
@@ -274,23 +319,23 @@ impl<'t> Survey<'t> {
     /// Notes an answer; `Some` is why the interpreter is none.
     fn believe(&mut self, index: usize, answer: Answer) -> Option<Reason> {
         let row = &mut self.rows[index];
+        let facts = Rc::make_mut(&mut row.facts);
         match answer {
             Answer::Version(version, question) => {
                 // Erlang says only its emulator's version, which the installation translates.
                 let is_erlang = row.door.slot.runtime().name == "erlang";
-                let release = is_erlang
-                    .then(|| evidence::erlang_release(self.tree, &row.facts.real, &version))
-                    .flatten();
-                row.facts.version = Some(release.map_or(version, |(release, _)| release));
-                row.facts.evidence = Evidence::read(EvidenceKind::Answer, &row.door.path, question);
-                row.facts.runnable = Runnable::Likely;
+                let release =
+                    is_erlang.then(|| evidence::erlang_release(self.tree, &facts.real, &version)).flatten();
+                facts.version = Some(release.map_or(version, |(release, _)| release));
+                facts.evidence = Evidence::read(EvidenceKind::Answer, &row.door.path, question);
+                facts.runnable = Runnable::Likely;
                 None
             }
             Answer::DoesNotStart(error) => Some(Reason::DoesNotStart { error }),
             Answer::Failed(cause) => Some(Reason::Failed { cause }),
             Answer::Unclear(detail) => {
                 self.warnings.push(format!("{}: {detail}", row.door.path.display()));
-                row.facts.runnable = Runnable::Unknown;
+                facts.runnable = Runnable::Unknown;
                 None
             }
         }
@@ -298,6 +343,8 @@ impl<'t> Survey<'t> {
 
     /// The interpreters, in the order of the report.
     pub(crate) fn finish(&mut self) -> Vec<Interpreter> {
+        // What nobody else holds need not be copied.
+        self.judged.clear();
         let mut rows = rows::merge_twins(std::mem::take(&mut self.rows));
         rows.sort_by(Row::order);
         for row in &mut rows {
@@ -315,6 +362,7 @@ impl<'t> Survey<'t> {
         let looked = opened.map_err(|error| program::failure(self.tree, &hint.path, error)).and_then(|fd| {
             let opened = Opened::new(self.tree, fd, &hint.path)?;
             let mut program = Program::new(self.tree, opened, &hint.path, None);
+            program.look(self.tree);
             let runnable = program.judge(self.tree)?;
             Ok((program, runnable))
         });

@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
 use crate::cache::Watch;
+use crate::pages::Pages;
 
 /// A regular file is opened without waiting for a FIFO's other end and without getting a terminal.
 const FILE: OFlags = OFlags::CLOEXEC.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -30,6 +31,8 @@ pub(crate) struct Tree {
     watches: Option<RefCell<Vec<Watch>>>,
     /// Loaders and script interpreters: few files that many programs need.
     needed: RefCell<Vec<(PathBuf, bool)>>,
+    /// What was read of the files opened last.
+    pub(crate) pages: Pages,
 }
 
 impl Tree {
@@ -43,7 +46,12 @@ impl Tree {
             }
             _ => None,
         };
-        Ok(Self { root, watches: remember.then(RefCell::default), needed: RefCell::default() })
+        Ok(Self {
+            root,
+            watches: remember.then(RefCell::default),
+            needed: RefCell::default(),
+            pages: Pages::default(),
+        })
     }
 
     /// Whether this is another root than the one we run in.
@@ -90,7 +98,7 @@ impl Tree {
         name: &CStr,
         path: &Path,
     ) -> Result<OwnedFd, Errno> {
-        if self.root.is_some() || self.watches.is_some() {
+        if self.needs_paths() {
             return self.open(path);
         }
         rustix::fs::openat(directory, name, FILE, Mode::empty())
@@ -116,7 +124,8 @@ impl Tree {
     /// [`Tree::exists`] for a file that many programs need: looked for once.
     pub(crate) fn provides(&self, path: &Path) -> bool {
         let mut needed = self.needed.borrow_mut();
-        if let Some((_, exists)) = needed.iter().find(|(known, _)| known == path) {
+        // By bytes: two paths are compared part by part.
+        if let Some((_, exists)) = needed.iter().find(|(known, _)| known.as_os_str() == path.as_os_str()) {
             return *exists;
         }
         let exists = self.exists(path);
@@ -124,24 +133,37 @@ impl Tree {
         exists
     }
 
-    /// What `name` in an open directory is, if it is there; `path` is the two together.
+    /// What `name` in an open directory is, if it is there, and its inode where that is known; `path` is the two
+    /// together.
     pub(crate) fn kind_in(
         &self,
         directory: BorrowedFd<'_>,
         name: &CStr,
         path: impl Fn() -> PathBuf,
-    ) -> Option<FileType> {
-        if self.root.is_some() || self.watches.is_some() {
+    ) -> Option<(FileType, u64)> {
+        if self.needs_paths() {
             let path = path();
-            let is_link = self.read_link(&path).is_some();
-            return if is_link {
-                Some(FileType::Symlink)
-            } else {
-                self.exists(&path).then_some(FileType::Unknown)
-            };
+            if self.read_link(&path).is_some() {
+                return Some((FileType::Symlink, 0));
+            }
+            return self.exists(&path).then_some((FileType::Unknown, 0));
         }
-        let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some(FileType::from_raw_mode(stat.st_mode))
+        let stat = self.stat_in(directory, name)?;
+        Some((FileType::from_raw_mode(stat.st_mode), stat.st_ino))
+    }
+
+    /// What `name` in an open directory is, links not followed: only for this machine's own tree, and only if
+    /// looks need not be noted.
+    pub(crate) fn stat_in(&self, directory: BorrowedFd<'_>, name: &CStr) -> Option<Stat> {
+        if self.needs_paths() {
+            return None;
+        }
+        rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()
+    }
+
+    /// Whether an open directory is not enough: links are followed by hand, or every look is noted.
+    const fn needs_paths(&self) -> bool {
+        self.root.is_some() || self.watches.is_some()
     }
 
     /// The start of a text file, at most `limit` bytes of it.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use runtime_probe::{Options, Report, probe};
+use runtime_probe::{EnvironmentKind, Options, Report, probe};
 use support::{Elf, Root, at, rejected, version};
 
 fn env_and_bash(root: &Root) {
@@ -150,6 +150,27 @@ fn mise_and_volta_are_one_program_under_many_names() {
     assert_eq!((go.version.as_deref(), go.via.as_deref()), (Some("1.23.4"), Some("mise")));
     let node = report.preferred("node").unwrap();
     assert_eq!((node.version.as_deref(), node.via.as_deref()), (Some("20.1.0"), Some("volta")));
+}
+
+#[test]
+fn a_snap_is_not_its_launcher() {
+    let root = Root::with_loaders();
+    // The launcher is a Go program, and contains the version of the Go it was built with.
+    root.elf("/usr/bin/snap", &Elf::new().text(b"\xff Go buildinf:\x08\x02go1.18.1"));
+    for name in ["go", "node", "ruby"] {
+        root.link(&format!("/snap/bin/{name}"), "/usr/bin/snap");
+    }
+    root.elf("/snap/go/10660/bin/go", &Elf::new()).file("/snap/go/10660/VERSION", b"go1.22.5\n");
+    root.link("/snap/go/current", "10660");
+    root.elf("/snap/node/9/bin/node", &Elf::new().text(b"/node-v20.1.0.tar.gz"))
+        .link("/snap/node/current", "9");
+    let report = probe(&root.options().path("/snap/bin")).unwrap();
+    let go = report.preferred("go").unwrap_or_else(|| panic!("{}", report.table()));
+    assert_eq!((go.version.as_deref(), go.via.as_deref()), (Some("1.22.5"), Some("snap")));
+    let environment = go.environment.as_ref().map(|environment| environment.kind);
+    assert_eq!(environment, Some(EnvironmentKind::Snap));
+    assert_eq!(version(&report, "/snap/node/current/bin/node"), Some("20.1.0"));
+    assert_eq!(rejected(&report, "/snap/bin/ruby").reason.code(), "shim");
 }
 
 #[test]

@@ -121,6 +121,35 @@ fn decoys_are_not_versions() {
     assert_eq!(version(&report, "/usr/bin/bun"), Some("1.3.1"));
 }
 
+/// Code that returns what stands `offset` bytes into the constants, after the filler of [`Elf::text`].
+fn returning(offset: u8) -> Vec<u8> {
+    let [low, high, ..] = (0x2008_u16 + u16::from(offset)).to_le_bytes();
+    vec![0xf3, 0x0f, 0x1e, 0xfa, 0xb8, low, high, 0, 0, 0xc3, 0x90, 0x90, 0x90, 0x90]
+}
+
+#[test]
+fn what_a_function_returns_outweighs_what_merely_looks_like_a_version() {
+    let root = Root::with_loaders();
+    let old = Elf::new().text(b"3.9.18").text(b"3.9.99");
+    root.elf("/usr/bin/python3.9", &old.symbol("Py_GetVersion", &returning(0)));
+    // Its numbers, and where the word is by which the record is told from any other.
+    let mut record: Vec<u8> =
+        [20_u32, 19, 2, 0, 0x2020, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    record.extend(b"node");
+    let node = |record: &[u8]| {
+        Elf::new().text(record).text(b"/node-v18.0.0.tar.gz").symbol("napi_get_node_version", &returning(0))
+    };
+    root.elf("/usr/bin/node", &node(&record));
+    record.truncate(24);
+    root.elf("/usr/local/bin/node", &node(&record));
+    let report = root.probe();
+    let python = at(&report, "/usr/bin/python3.9");
+    assert_eq!((python.version.as_deref(), python.confidence), (Some("3.9.18"), Confidence::Exact));
+    assert_eq!(python.evidence.what.as_deref(), Some("Py_GetVersion"));
+    assert_eq!(version(&report, "/usr/bin/node"), Some("20.19.2"));
+    assert_eq!(version(&report, "/usr/local/bin/node"), Some("18.0.0"), "a record without the word is none");
+}
+
 #[test]
 fn a_version_on_the_edge_of_two_chunks_is_found() {
     let root = Root::with_loaders();
@@ -240,7 +269,7 @@ fn what_a_program_is_counts_and_not_what_it_is_called() {
     assert_eq!((awk.implementation.as_str(), awk.version.as_deref()), ("busybox", Some("1.36.1")));
     let busybox = at(&report, "/bin/busybox");
     assert_eq!(busybox.args, ["sh"], "it must be told that it is a shell");
-    assert_eq!(busybox.capabilities.applets, ["[", "[[", "ash", "awk", "cat"]);
+    assert_eq!(busybox.capabilities.applets.iter().collect::<Vec<_>>(), ["[", "[[", "ash", "awk", "cat"]);
     assert_eq!(at(&report, "/usr/bin/ksh").implementation, "mksh");
 }
 

@@ -15,6 +15,9 @@ use attune_benches::serial::{OTHERS, REFERENCE, walk};
 use attune_benches::{EIGHT, chart};
 use runtime_probe::{Ask, Options, probe};
 
+/// What a system without version managers has.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The fastest, the median, and the mean, in microseconds.
 #[derive(Clone, Copy)]
 struct Times {
@@ -45,10 +48,6 @@ fn main() {
         rows.push((label.to_owned(), times));
         times
     };
-    let on_path = |options: Options| options.off_path(false).ask(Ask::Never);
-    let read = |options: &Options| {
-        std::hint::black_box(probe(options).expect("this machine can be probed"));
-    };
     let all = Options::fast().ask(Ask::Never);
     let report = probe(&all).expect("this machine can be probed");
     println!(
@@ -58,11 +57,7 @@ fn main() {
         report.spawned
     );
 
-    let eight = on_path(Options::fast().only(EIGHT));
-    let eight = show("fast, the reference's 8, in process", time(2000, || read(&eight)));
-    let path_only = on_path(Options::fast());
-    show("fast, whole table, PATH only, in process", time(2000, || read(&path_only)));
-    let table = show("fast, whole table, in process", time(2000, || read(&all)));
+    let (eight, table) = in_process(&mut show);
     let full = Options::full().off_path(false);
     let full_mode = show("full, every interpreter on PATH", time(15, || read(&full)));
     let serial_eight =
@@ -95,6 +90,24 @@ fn main() {
             .expect("the chart");
         println!("\ndrawn: {}", file.display());
     }
+}
+
+fn read(options: &Options) {
+    std::hint::black_box(probe(options).expect("this machine can be probed"));
+}
+
+/// Times fast mode in this process; the reference's eight runtimes and the whole table are what is compared.
+fn in_process(show: &mut impl FnMut(&str, Times) -> Times) -> (Times, Times) {
+    let mut fast = |label: &str, options: Options| {
+        let options = options.ask(Ask::Never);
+        show(label, time(2000, || read(&options)))
+    };
+    let eight = || Options::fast().only(EIGHT);
+    let on_path = fast("fast, the reference's 8, in process", eight().off_path(false));
+    fast("fast, the reference's 8, the usual PATH", eight().off_path(false).path(USUAL_PATH));
+    fast("fast, the reference's 8, and beside PATH", eight());
+    fast("fast, whole table, PATH only, in process", Options::fast().off_path(false));
+    (on_path, fast("fast, whole table, in process", Options::fast()))
 }
 
 /// Times the `runtime-probe` command from exec to exit.

@@ -20,6 +20,7 @@ pub(super) const PYTHON: Runtime = Runtime {
             questions: &[Question::new(&["--version"], &[Mark::after("Python ")])],
             clues: &[
                 Clue::Symbol { name: "Py_Version", form: Form::PythonHex, library: "libpython" },
+                Clue::Own(Reader::PythonFunction),
                 Clue::Own(Reader::PythonText),
                 Clue::Own(Reader::PythonFiles),
             ],
@@ -44,6 +45,7 @@ pub(super) const NODE: Runtime = Runtime {
         versioned: &[Versioned::new("node-", &[])],
         questions: &[Question::new(&["--version"], &[Mark::after("v").parts(3)]).cost(6)],
         clues: &[
+            Clue::Own(Reader::NodeFunction),
             // The address of its own headers: early among the constants of every build, where
             // `node.js/v` may be ten megabytes deep.
             Clue::library_text("libnode", &[Mark::after("/node-v").parts(3).then(".tar")]),

@@ -10,13 +10,12 @@ const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 /// Larger dynamic sections are not read to their end.
-const LARGEST: usize = 8 * 1024;
+const LARGEST: u64 = 8 * 1024;
+/// As much of one as is read at once: most end within it.
+const PIECE: usize = 512;
 const MOST_NEEDED: usize = 128;
 /// A hash chain that is longer belongs to no real symbol table.
 const LONGEST_CHAIN: u64 = 256;
-
-/// The names of needed libraries stand together: this much is read of them at once.
-const NAMES: usize = 512;
 
 /// What the dynamic section of one file says. Addresses are already offsets.
 #[derive(Debug)]
@@ -27,19 +26,12 @@ pub(super) struct Section {
     symbols: Option<u64>,
     gnu_hash: Option<u64>,
     hash: Option<u64>,
-    /// A piece of the string table, where it starts, and how much of it there is.
-    names: [u8; NAMES],
-    names_start: u64,
-    names_length: usize,
 }
 
 impl Section {
     fn read(elf: &Elf, source: &impl Source) -> Option<Self> {
         let range = elf.dynamic.clone()?;
         let layout = elf.layout;
-        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?.min(LARGEST);
-        let mut buffer = [0; LARGEST];
-        let filled = source.read_at(&mut buffer[..length], range.start);
         let mut section = Self {
             needed: Vec::new(),
             run_path: None,
@@ -47,41 +39,42 @@ impl Section {
             symbols: None,
             gnu_hash: None,
             hash: None,
-            names: [0; NAMES],
-            names_start: 0,
-            names_length: 0,
         };
-        for entry in buffer[..filled].chunks_exact(2 * layout.word()) {
-            let (tag, value) = entry.split_at(layout.word());
-            let (tag, value) = (layout.number(tag), layout.number(value));
-            match tag {
-                0 => break,
-                DT_NEEDED if section.needed.len() < MOST_NEEDED => section.needed.push(value),
-                DT_RPATH if section.run_path.is_none() => section.run_path = Some(value),
-                DT_RUNPATH => section.run_path = Some(value),
-                DT_STRTAB => section.strings = elf.offset_of(value)?,
-                DT_SYMTAB => section.symbols = elf.offset_of(value),
-                DT_GNU_HASH => section.gnu_hash = elf.offset_of(value),
-                DT_HASH => section.hash = elf.offset_of(value),
-                _ => {}
+        let mut buffer = [0; PIECE];
+        let end = range.end.min(range.start.saturating_add(LARGEST));
+        let mut at = range.start;
+        'section: while at < end {
+            let wanted = usize::try_from(end - at).map_or(PIECE, |left| left.min(PIECE));
+            let filled = source.read_at(&mut buffer[..wanted], at);
+            for entry in buffer[..filled].chunks_exact(2 * layout.word()) {
+                let (tag, value) = entry.split_at(layout.word());
+                let (tag, value) = (layout.number(tag), layout.number(value));
+                match tag {
+                    0 => break 'section,
+                    DT_NEEDED if section.needed.len() < MOST_NEEDED => section.needed.push(value),
+                    DT_RPATH if section.run_path.is_none() => section.run_path = Some(value),
+                    DT_RUNPATH => section.run_path = Some(value),
+                    DT_STRTAB => section.strings = elf.offset_of(value)?,
+                    DT_SYMTAB => section.symbols = elf.offset_of(value),
+                    DT_GNU_HASH => section.gnu_hash = elf.offset_of(value),
+                    DT_HASH => section.hash = elf.offset_of(value),
+                    _ => {}
+                }
             }
+            if filled < PIECE {
+                break;
+            }
+            at += PIECE as u64;
         }
-        if section.strings == 0 {
-            return None;
-        }
-        if let Some(first) = section.needed.iter().min() {
-            section.names_start = section.strings.checked_add(*first)?;
-            section.names_length = source.read_at(&mut section.names, section.names_start);
-        }
-        Some(section)
+        (section.strings != 0).then_some(section)
     }
 }
 
 /// The dynamic section of a file, and the file.
 #[derive(Debug)]
 pub(crate) struct Dynamic<'e, S> {
-    elf: &'e Elf,
-    source: &'e S,
+    pub(super) elf: &'e Elf,
+    pub(super) source: &'e S,
     section: &'e Section,
 }
 
@@ -109,30 +102,27 @@ impl<'e, S: Source> Dynamic<'e, S> {
 
     fn string(&self, at: u64) -> Option<String> {
         let at = self.section.strings.checked_add(at)?;
-        let names = &self.section.names[..self.section.names_length];
-        let known = at.checked_sub(self.section.names_start);
-        let known = known.and_then(|at| names.get(usize::try_from(at).ok()?..));
         let mut buffer = [0; 256];
-        let known = known.and_then(|known| Some((known, memchr::memchr(0, known)?)));
-        let (text, end) = if let Some(known) = known {
-            known
-        } else {
-            let filled = self.source.read_at(&mut buffer, at);
-            (&buffer[..filled], memchr::memchr(0, &buffer[..filled])?)
-        };
-        std::str::from_utf8(&text[..end]).ok().map(str::to_owned)
+        let filled = self.source.read_at(&mut buffer, at);
+        let end = memchr::memchr(0, &buffer[..filled])?;
+        std::str::from_utf8(&buffer[..end]).ok().map(str::to_owned)
     }
 
     /// The first bytes of the data that the symbol `name` stands for, into `buffer`.
     pub(crate) fn data<'b>(&self, name: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        let (address, size) = match self.section.gnu_hash {
-            Some(table) => self.find_gnu(table, name),
-            None => self.find_classic(self.section.hash?, name),
-        }?;
+        let (address, size) = self.find(name)?;
         let wanted = usize::try_from(size).map_or(buffer.len(), |size| size.min(buffer.len()));
         let offset = self.elf.offset_of(address)?;
         let filled = self.source.read_at(&mut buffer[..wanted], offset);
         Some(&buffer[..filled])
+    }
+
+    /// Address and size of what the symbol `name` stands for.
+    pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
+        match self.section.gnu_hash {
+            Some(table) => self.find_gnu(table, name),
+            None => self.find_classic(self.section.hash?, name),
+        }
     }
 
     /// The number that the symbol `name` stands for.

@@ -1,16 +1,15 @@
 //! The library that carries the engine: found as the dynamic loader would find it.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::elf::{Dynamic, Elf, FileSource, Source};
-use crate::program::PAGE;
+use crate::elf::{Dynamic, Elf, Source};
+use crate::pages::{File, FileSource, PAGE};
 use crate::tree::Tree;
 
 /// An open shared library.
 #[derive(Debug)]
 pub(super) struct Library {
-    pub(super) fd: OwnedFd,
+    pub(super) file: File,
     pub(super) elf: Elf,
     pub(super) path: PathBuf,
 }
@@ -28,13 +27,13 @@ pub(super) fn needed(
     let run_path = dynamic.run_path();
     directories(real, elf.arch(), run_path.as_deref()).find_map(|directory| {
         let path = directory.join(&name);
-        let fd = tree.open(&path).ok()?;
+        let file = tree.pages.file(tree.open(&path).ok()?);
         let mut page = [0; PAGE];
-        let source = FileSource(fd.as_fd());
+        let source = tree.pages.source(&file);
         let filled = source.read_at(&mut page, 0);
         let library = Elf::parse(&page[..filled], &source)?;
         // A library for another processor, beside the right one, is not it.
-        (library.arch() == elf.arch()).then_some(Library { fd, elf: library, path })
+        (library.arch() == elf.arch()).then_some(Library { file, elf: library, path })
     })
 }
 

@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use super::{Buffer, Version, scan};
 use crate::catalogue::Span;
-use crate::elf::{Elf, Source};
+use crate::elf::{Dynamic, Elf, Source};
 use crate::report::{Evidence, EvidenceKind};
 use crate::tree::Tree;
 use crate::version::{self, LONGEST, Mark};
@@ -28,6 +28,25 @@ pub(super) fn version_of_hex(hex: u64) -> Option<String> {
     }
     let serial = if stage.is_empty() { String::new() } else { serial.to_string() };
     Some(format!("{major}.{minor}.{micro}{stage}{serial}"))
+}
+
+/// The function whose result starts with the version; it names that as a constant of its own.
+pub(super) const FUNCTION: &str = "Py_GetVersion";
+
+/// The version that [`FUNCTION`] returns.
+pub(super) fn returned(elf: &Elf, source: &impl Source) -> Option<String> {
+    Dynamic::read(elf, source)?
+        .constants_of::<{ LONGEST + 2 }>(FUNCTION)
+        .find_map(|(bytes, filled)| alone(&bytes[..filled]).map(str::to_owned))
+}
+
+/// The version that `text` starts with, if it is a whole one and nothing follows it.
+fn alone(text: &[u8]) -> Option<&str> {
+    let version = version::read(text)?;
+    let rest = &text[version.len()..];
+    // Development builds end in a plus sign.
+    let ends = rest.first() == Some(&0) || rest.starts_with(b"+\0");
+    (ends && version::numbers(version).count() == 3).then_some(version)
 }
 
 /// The version string among the constants, and what was looked for.
@@ -52,11 +71,7 @@ pub(super) fn text(
             if before.is_some_and(|byte| byte.is_ascii_digit() || byte == b'.') {
                 return None;
             }
-            let version = version::read(&window.text[at..])?;
-            let rest = &window.text[at + version.len()..];
-            // Development builds end in a plus sign.
-            let ends = rest.first() == Some(&0) || rest.starts_with(b"+\0");
-            (ends && version::numbers(version).count() == 3).then(|| version.to_owned())
+            alone(&window.text[at..]).map(str::to_owned)
         })
     })?;
     Some((version, needle))

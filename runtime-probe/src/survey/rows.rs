@@ -1,6 +1,7 @@
 //! Interpreters in the making: one row for each, however many names and links lead to it.
 
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 use super::{Door, Facts, name_of};
 use crate::capabilities::{self, Capabilities};
@@ -15,7 +16,7 @@ use crate::tree::Tree;
 /// An interpreter in the making.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) facts: Facts,
+    pub(super) facts: Rc<Facts>,
     /// The best way to reach it.
     pub(super) door: Door,
     pub(super) environment: Option<Environment>,
@@ -23,7 +24,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(facts: Facts, door: Door, environment: Option<Environment>) -> Self {
+    pub(super) fn new(facts: Rc<Facts>, door: Door, environment: Option<Environment>) -> Self {
         let names = vec![name_of(&door.path)];
         Self { facts, door, environment, names }
     }
@@ -33,7 +34,7 @@ impl Row {
         &self.door.slot.runtime().programs[self.facts.program]
     }
 
-    pub(super) const fn confidence(&self) -> Confidence {
+    pub(super) fn confidence(&self) -> Confidence {
         self.facts.evidence.kind.confidence()
     }
 
@@ -42,7 +43,7 @@ impl Row {
     fn is_same_release(&self, other: &Self) -> bool {
         let program = self.program();
         let (own, its) = (&self.facts.version, &other.facts.version);
-        own.is_some() && own == its || program.scripted && program.versioned.is_empty()
+        own.is_some() && own == its || program.is_launcher()
     }
 
     /// Another door leads here. It is the better one if its name is better, unless it is off the path.
@@ -87,8 +88,9 @@ impl Row {
             format!("{path}: the hints say version {hinted}, and it shows {read}")
         });
         if self.facts.evidence.kind != EvidenceKind::Answer {
-            self.facts.version = Some(hinted.clone());
-            self.facts.evidence = Evidence { kind: EvidenceKind::Hint, file: None, what: None };
+            let facts = Rc::make_mut(&mut self.facts);
+            facts.version = Some(hinted.clone());
+            facts.evidence = Evidence { kind: EvidenceKind::Hint, file: None, what: None };
         }
         warning
     }
@@ -96,6 +98,7 @@ impl Row {
     pub(super) fn into_interpreter(self, tree: &Tree, buffer: &mut Buffer) -> Interpreter {
         let program = self.program();
         let Self { facts, door, environment, names } = self;
+        let facts = Rc::unwrap_or_clone(facts);
         let runtime = door.slot.runtime();
         let found_as = name_of(&door.path);
         let mut names: Vec<String> = names.into_iter().filter(|name| *name != found_as).collect();
