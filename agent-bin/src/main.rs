@@ -17,6 +17,11 @@ use clap::Parser;
 use crate::cli::{Cli, Verb};
 use crate::exit::Failure;
 
+/// musl gives memory back to the kernel at once and asks for it again, and takes a lock that sleeps each time.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // The helper process that forks is this program too, and must have no threads: nothing may come before.
     agent_core::process::enter_if_asked();

@@ -14,9 +14,6 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::{Cli, Verb};
 use crate::exit::Failure;
 
-/// Threads that run the agent's own work. It waits more than it computes.
-const THREADS: usize = 2;
-
 /// One run of this program.
 pub(crate) struct Session {
     pub(crate) config: Config,
@@ -40,7 +37,8 @@ impl Session {
         let environment = named.into_iter().chain(std::env::vars_os()).chain(level);
         let config = Config::load(&Sources::read(cli.config.as_deref(), environment)?)?;
         agent_core::telemetry::init_logs(&config.log);
-        let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+        // The agent waits more than it computes: a second thread would cost more in wake-ups than it could do.
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self { config, runtime })
     }
 
