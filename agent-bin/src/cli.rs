@@ -56,6 +56,8 @@ pub(crate) enum Verb {
     Probe(runtime_probe::command::Arguments),
     /// Bring packs into a control plane
     Pack(PackArgs),
+    /// Check everything that a worker needs, and say what to do about what is missing
+    Doctor(DoctorArgs),
     /// Block until what a worker needs is there, saying once a while what is missing
     Wait(WaitArgs),
     /// Create the control plane's tables where there is no Attune
@@ -121,6 +123,13 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     pub(crate) wait: bool,
 
+    /// Print JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
     /// Print JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,

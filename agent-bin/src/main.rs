@@ -44,6 +44,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Exec(args) => session.block_on(verbs::exec::run(&session, args)),
         Verb::Submit(args) => session.block_on(verbs::submit::run(&session, args)),
         Verb::Pack(args) => session.block_on(verbs::pack::run(&session, args)),
+        Verb::Doctor(args) => session.block_on(verbs::doctor::run(&session, &args)),
         Verb::Wait(args) => session.block_on(verbs::wait::run(&session, args)),
         Verb::Migrate => session.block_on(verbs::migrate::run(&session)),
         Verb::Probe(args) => verbs::probe::run(&args),

@@ -33,7 +33,8 @@ const CONNECTIONS: &str =
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (Some("--agent"), Some(agent)) = (arguments.next().as_deref(), arguments.next().map(PathBuf::from)) else {
+    let (Some("--agent"), Some(agent)) = (arguments.next().as_deref(), arguments.next().map(PathBuf::from))
+    else {
         println!("usage: delivery --agent PATH");
         std::process::exit(2)
     };

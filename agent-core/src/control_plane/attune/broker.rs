@@ -134,6 +134,13 @@ impl Broker {
         })
     }
 
+    /// Connects once, and says goodbye.
+    pub(super) async fn try_once(&self) -> Result<()> {
+        let link = self.try_connect().await?;
+        link.broken.cancel();
+        step("say goodbye", link.connection.close(200, "goodbye".into())).await
+    }
+
     /// Ends the connection.
     pub(super) fn close(&self) {
         self.shared.closed.cancel();
@@ -179,10 +186,10 @@ impl Broker {
             AMQPScheme::AMQP => error,
         })?;
         let publisher = step("open a channel", connection.create_channel()).await?;
-        step("ask for confirms", publisher.confirm_select(ConfirmSelectOptions::default())).await?;
+        declare_exchanges(&publisher).await?;
+        step("declare the exchanges", publisher.confirm_select(ConfirmSelectOptions::default())).await?;
         let link = Link { connection, publisher, broken: CancellationToken::new() };
         link.watch();
-        declare_exchanges(&link.publisher).await?;
         let subscription = *self.shared.subscription.borrow();
         if let Some(subscription) = subscription {
             self.consume(&link, subscription).await?;
@@ -273,24 +280,22 @@ impl Broker {
         Ok(queue.consumer_count())
     }
 
+    /// The three queues at once: each step is a round trip.
     async fn consume(&self, link: &Link, subscription: Subscription) -> Result<()> {
-        for queue in topology::worker_queues(subscription.worker) {
-            let channel = link.channel().await?;
-            declare_queue(&channel, &queue).await?;
-            if queue.role == Role::Executions && !subscription.executions {
-                continue;
-            }
-            let consumer = start_consumer(&channel, &queue, subscription.prefetch).await?;
-            let inbox = self.shared.inbox.clone();
-            tokio::spawn(consumer::forward(
-                consumer,
-                channel,
-                inbox,
-                subscription.worker,
-                queue.role,
-                link.broken.clone(),
-            ));
+        let queues = topology::worker_queues(subscription.worker);
+        let consuming = queues.into_iter().map(|queue| self.consume_queue(link, subscription, queue));
+        futures_util::future::try_join_all(consuming).await.map(|_| ())
+    }
+
+    async fn consume_queue(&self, link: &Link, subscription: Subscription, queue: WorkerQueue) -> Result<()> {
+        let channel = link.channel().await?;
+        declare_queue(&channel, &queue).await?;
+        if queue.role == Role::Executions && !subscription.executions {
+            return Ok(());
         }
+        let consumer = start_consumer(&channel, &queue, subscription.prefetch).await?;
+        let (inbox, broken) = (self.shared.inbox.clone(), link.broken.clone());
+        tokio::spawn(consumer::forward(consumer, channel, inbox, subscription.worker, queue.role, broken));
         Ok(())
     }
 }
@@ -326,8 +331,9 @@ impl Link {
     }
 }
 
+/// Without waiting for answers: the next step that has one tells of a refusal too, because a refusal closes the channel.
 async fn declare_exchanges(channel: &Channel) -> Result<()> {
-    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    let durable = ExchangeDeclareOptions { durable: true, nowait: true, ..Default::default() };
     for exchange in topology::EXCHANGES {
         let declared =
             channel.exchange_declare(exchange.name.into(), exchange.kind, durable, FieldTable::default());
@@ -337,7 +343,8 @@ async fn declare_exchanges(channel: &Channel) -> Result<()> {
 }
 
 /// Declares a worker's queue, its bindings, and for dispatches where they go when they are dead: the exchange for dead
-/// letters is direct, so without a binding of its own key a dispatch that expires would be gone.
+/// letters is direct, so without a binding of its own key a dispatch that expires would be gone. Only the queue itself
+/// is waited for; the next step that has an answer tells of a refusal.
 async fn declare_queue(channel: &Channel, queue: &WorkerQueue) -> Result<lapin::Queue> {
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
     let name = queue.name.as_str();
@@ -348,7 +355,8 @@ async fn declare_queue(channel: &Channel, queue: &WorkerQueue) -> Result<lapin::
     }
     if queue.role == Role::Executions {
         let dead = topology::DEAD_LETTER_QUEUE;
-        step("declare a queue", channel.queue_declare(dead.into(), durable, FieldTable::default())).await?;
+        let declared = QueueDeclareOptions { nowait: true, ..durable };
+        step("declare a queue", channel.queue_declare(dead.into(), declared, FieldTable::default())).await?;
         for key in &queue.keys {
             bind(channel, dead, topology::DEAD_LETTERS, key).await?;
         }
@@ -357,7 +365,7 @@ async fn declare_queue(channel: &Channel, queue: &WorkerQueue) -> Result<lapin::
 }
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<()> {
-    let options = QueueBindOptions::default();
+    let options = QueueBindOptions { nowait: true };
     let bound = channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default());
     step("bind a queue", bound).await
 }

@@ -132,7 +132,8 @@ impl Database {
         }
     }
 
-    async fn check_schema(&self, connection: &mut PgConnection) -> Result<()> {
+    /// Whether the tables are there.
+    pub(super) async fn check_schema(&self, connection: &mut PgConnection) -> Result<()> {
         let tables = "SELECT to_regclass('execution') IS NOT NULL AND to_regclass('worker') IS NOT NULL \
             AND to_regclass('runtime') IS NOT NULL AND to_regclass('action') IS NOT NULL";
         let there: bool = bounded(sqlx::query_scalar(tables).fetch_one(connection)).await?;
@@ -214,6 +215,10 @@ impl Database {
             if let Some(worker) = vital.identity {
                 retake(&mut connection, worker, vital.backend).await?;
             }
+            // Heartbeats and the like are not worth a write to the medium each: what a crash of the server takes of
+            // them, the next one writes.
+            let quick = "SET synchronous_commit TO off";
+            bounded(sqlx::query(quick).execute(&mut connection)).await?;
             let told = "SELECT pg_backend_pid(), to_char(clock_timestamp() AT TIME ZONE 'UTC', \
                 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
             let row = bounded(sqlx::query(told).fetch_one(&mut connection)).await?;

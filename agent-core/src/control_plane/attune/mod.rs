@@ -11,6 +11,7 @@
 //! about every state; messages only say where to look.
 
 mod broker;
+mod checkup;
 mod client;
 mod consumer;
 mod database;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
 
+pub use checkup::{DatabaseFacts, examine_broker, examine_database};
 pub use client::{Submission, Submitted};
 pub use consumer::Receipt;
 pub use migrate::{Migrated, migrate};

@@ -175,11 +175,12 @@ impl Attune {
         }))
     }
 
+    /// On a connection that waits for the medium: a number that is used must not be given out again.
     async fn insert(&self, registration: &Registration) -> Result<Option<WorkerId>> {
         let (name, worker_type) = (registration.name.clone(), registration.worker_type.as_str());
         let id: Option<i64> = self
             .database()
-            .run_vital(move |connection| {
+            .run(move |connection| {
                 Box::pin(sqlx::query_scalar(INSERT).bind(name).bind(worker_type).fetch_optional(connection))
             })
             .await?;
