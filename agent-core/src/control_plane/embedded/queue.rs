@@ -47,15 +47,7 @@ impl Queue for Embedded {
     }
 
     async fn retire(&self, worker: WorkerId) -> Result<()> {
-        sqlx::query(
-            "UPDATE execution SET status = 'requested', worker = NULL, updated = ? \
-             WHERE worker = ? AND status = 'scheduled'",
-        )
-        .bind(now())
-        .bind(worker.0)
-        .execute(self.pool())
-        .await?;
-        self.shared.work.ring()
+        self.release_scheduled(worker).await
     }
 
     async fn reject(&self, (): ()) -> Result<()> {
@@ -96,6 +88,19 @@ impl Announcements for Embedded {
 }
 
 impl Embedded {
+    /// What this worker was given and has not claimed is asked for again.
+    pub(super) async fn release_scheduled(&self, worker: WorkerId) -> Result<()> {
+        sqlx::query(
+            "UPDATE execution SET status = 'requested', worker = NULL, updated = ? \
+             WHERE worker = ? AND status = 'scheduled'",
+        )
+        .bind(now())
+        .bind(worker.0)
+        .execute(self.pool())
+        .await?;
+        self.shared.work.ring()
+    }
+
     /// Takes the oldest execution that this worker can serve.
     ///
     /// One that is scheduled for this worker already comes first: a worker claims what it is given before it asks

@@ -36,15 +36,7 @@ impl Registry for Embedded {
 
     async fn settle(&self, worker: WorkerId) -> Result<Vec<Orphan>> {
         self.settle_the_dead().await?;
-        sqlx::query(
-            "UPDATE execution SET status = 'requested', worker = NULL, updated = ? \
-             WHERE worker = ? AND status = 'scheduled'",
-        )
-        .bind(now())
-        .bind(worker.0)
-        .execute(self.pool())
-        .await?;
-        self.shared.work.ring()?;
+        self.release_scheduled(worker).await?;
         let rows = sqlx::query(
             "SELECT id, action, action_ref, status, started_at FROM execution \
              WHERE worker = ? AND status IN ('running', 'canceling') ORDER BY id",
