@@ -1,4 +1,10 @@
 //! The built binary on real servers: PostgreSQL and RabbitMQ. What is asserted is what they hold, never our own structs.
 
 mod chaos;
+mod claims;
+mod dispatch;
+mod messages;
+mod registration;
 mod site;
+mod topology;
+mod wire;
