@@ -3,8 +3,10 @@
 mod chaos;
 mod claims;
 mod dispatch;
+mod drain;
 mod messages;
 mod registration;
 mod site;
 mod topology;
+mod twins;
 mod wire;

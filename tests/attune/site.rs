@@ -231,6 +231,10 @@ impl Worker {
         seen.clone()
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the worker is ours").is_some()
+    }
+
     /// Awaits its end.
     pub(crate) fn exit_code(&mut self) -> i32 {
         self.child.wait().expect("the worker is ours").code().unwrap_or(-1)
