@@ -2,13 +2,16 @@
 
 mod chaos;
 mod claims;
+mod commands;
 mod dispatch;
 mod drain;
 mod hostile;
 mod messages;
 mod outages;
 mod registration;
+mod secrecy;
 mod site;
+mod tls;
 mod topology;
 mod twins;
 mod wire;
