@@ -9,6 +9,7 @@ mod hostile;
 mod messages;
 mod outages;
 mod registration;
+mod runtimes;
 mod secrecy;
 mod site;
 mod tls;

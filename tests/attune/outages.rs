@@ -79,6 +79,7 @@ impl Outage {
     }
 
     /// That every end is told, and returns them in the order in which they were.
+    #[expect(clippy::print_stdout, reason = "what a test has measured is part of what it says")]
     fn await_all(&self) -> Vec<i64> {
         let back = Instant::now();
         self.executor.await_heard(PATIENCE, |heard| completed(heard).len() == EXECUTIONS);
