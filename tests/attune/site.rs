@@ -1,6 +1,7 @@
 //! A place with its own database, virtual host, packs and workers.
 
-use std::io::{BufRead, BufReader};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use test_servers::{Executor, ExecutorOptions};
+use test_servers::{Executor, ExecutorOptions, Servers, VirtualHost};
 
 /// Nothing that a test waits for takes longer, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -18,13 +19,26 @@ pub(crate) struct Site {
     directory: tempfile::TempDir,
     pub(crate) database: String,
     pub(crate) amqp: String,
+    virtual_host: Option<VirtualHost>,
 }
 
 impl Site {
+    /// A site on the servers that tests share, with a database and a virtual host of its own.
+    pub(crate) fn shared(test: &str) -> Self {
+        let servers = Servers::shared();
+        let virtual_host = servers.virtual_host(test);
+        let site = Self::new(&servers.database(test), virtual_host.url());
+        Self { virtual_host: Some(virtual_host), ..site }
+    }
+
+    /// What the broker's operators see of this site.
+    pub(crate) fn virtual_host(&self) -> &VirtualHost {
+        self.virtual_host.as_ref().expect("a site on shared servers")
+    }
+
     /// A site on these servers, with the control plane's tables and the core pack.
     pub(crate) fn new(database: &str, amqp: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let site = Self { directory, database: database.to_owned(), amqp: amqp.to_owned() };
+        let site = Self::empty(database, amqp);
         site.expect(&["migrate"]);
         let core = concat!(env!("CARGO_MANIFEST_DIR"), "/../packs/core");
         site.expect(&["pack", "register", core]);
@@ -32,6 +46,12 @@ impl Site {
         std::fs::write(site.path("my/pack.yaml"), "ref: my\nlabel: Test\nversion: 0.1.0\n")
             .expect("a writable directory");
         site
+    }
+
+    /// A site on these servers, with nothing in them.
+    pub(crate) fn empty(database: &str, amqp: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { directory, database: database.to_owned(), amqp: amqp.to_owned(), virtual_host: None }
     }
 
     /// A path below the site's own directory.
@@ -58,12 +78,16 @@ impl Site {
         command
     }
 
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.agent().args(arguments))
+    }
+
     /// Runs a command that has to work; returns what it printed.
     pub(crate) fn expect(&self, arguments: &[&str]) -> String {
-        let output = self.agent().args(arguments).output().expect("the agent starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        ran.stdout
     }
 
     /// Adds the shell action `my.<name>`, with further lines for its manifest, and registers the pack.
@@ -97,10 +121,42 @@ impl Site {
     }
 }
 
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the agent starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// That it failed with this code, and told why in one sentence that holds `sentence` and a hint that holds `hint`.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, code: i32, sentence: &str, hint: &str) {
+        assert_eq!(self.code, code, "{}", self.stderr);
+        let said: Vec<_> = self.stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+        assert_eq!(said.len(), 2, "one sentence, one hint: {}", self.stderr);
+        assert!(said[0].contains(sentence), "{}", self.stderr);
+        assert!(said[1].starts_with("  hint: ") && said[1].contains(hint), "{}", self.stderr);
+    }
+}
+
 /// A worker process. Dropping it ends it.
 pub(crate) struct Worker {
     child: Child,
     lines: mpsc::Receiver<String>,
+    /// What was read of the log so far.
+    seen: RefCell<Vec<String>>,
 }
 
 impl Worker {
@@ -117,25 +173,36 @@ impl Worker {
                 }
             }
         });
-        Self { child, lines }
+        Self { child, lines, seen: RefCell::default() }
     }
 
     /// Reads the log until a line holds `text`; returns that line.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => seen.push(line),
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let mut seen = self.seen.borrow_mut();
+            match line {
+                Ok(line) => {
+                    seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
                 Err(error) => panic!("waiting for {text:?}: {error}; the log was:\n{}", seen.join("\n")),
             }
         }
     }
 
-    /// What was logged and not read yet.
+    /// Everything that was logged so far.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.lines.try_iter());
+        seen.clone()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -143,18 +210,29 @@ impl Worker {
         rustix::process::kill_process(pid.expect("a process id"), signal).expect("the worker is there");
     }
 
-    /// Ends it as the kernel would; returns what it had logged once it is gone.
+    /// Ends it as the kernel would; returns everything that it had logged once it is gone.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.child.kill().expect("the worker is there");
         self.child.wait().expect("the worker is ours");
-        self.lines.iter().collect()
+        self.whole_log()
     }
 
-    /// Lets it end what it has taken; returns what it had logged once it is gone.
+    /// Lets it end what it has taken; returns everything that it had logged once it is gone.
     pub(crate) fn drain(mut self) -> Vec<String> {
         self.signal(Signal::TERM);
         assert_eq!(self.exit_code(), 0);
-        self.lines.iter().collect()
+        self.whole_log()
+    }
+
+    /// Everything that was logged until the end.
+    pub(crate) fn whole_log(&self) -> Vec<String> {
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.lines.iter());
+        seen.clone()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the worker is ours").is_some()
     }
 
     /// Awaits its end.
@@ -170,6 +248,48 @@ impl Drop for Worker {
             self.child.wait().ok();
         }
     }
+}
+
+/// A named pipe at which actions wait until the test lets them pass.
+pub(crate) struct Gate {
+    path: PathBuf,
+    pipe: std::fs::File,
+}
+
+impl Gate {
+    pub(crate) fn new(site: &Site, name: &str) -> Self {
+        let path = site.path(name);
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)
+            .expect("a named pipe");
+        // With both ends held here, nobody waits for the other end and nobody sees an end of file.
+        let pipe = std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("a named pipe");
+        Self { path, pipe }
+    }
+
+    /// What a script says to wait here.
+    pub(crate) fn wait(&self) -> String {
+        format!("read -r _ < {}\n", self.path.display())
+    }
+
+    /// Lets so many pass, whether they are here already or not.
+    pub(crate) fn open(&self, count: usize) {
+        (&self.pipe).write_all("\n".repeat(count).as_bytes()).expect("room in the pipe");
+    }
+}
+
+/// Whether there is a process of this number that still runs.
+pub(crate) fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may hold anything; the state follows its last parenthesis. A zombie has ended.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// What was recorded of the reference.
+pub(crate) fn golden(name: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("JSON")
 }
 
 /// The lines of a file; none where there is no file.

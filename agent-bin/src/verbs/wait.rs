@@ -39,9 +39,11 @@ async fn wait(session: &Session, what: WaitFor) -> Result<(), Failure> {
         if wanted(WaitFor::Packs) {
             await_packs(&session.config.directories.packs).await;
         }
+        Ok(())
     };
-    let (schema, broker, ()) = tokio::join!(schema, broker, packs);
-    Ok(schema.and(broker)?)
+    // What no waiting can mend is told at once.
+    tokio::try_join!(schema, broker, packs)?;
+    Ok(())
 }
 
 async fn await_packs(directory: &Path) {

@@ -248,6 +248,13 @@ impl VirtualHosts {
         self.api.put(&format!("permissions/{name}/{name}"), &everything)
     }
 
+    /// Gives the user of one virtual host another password.
+    #[track_caller]
+    pub fn set_password(&self, name: &str, password: &str) {
+        let user = json!({"password": password, "tags": "management"});
+        self.api.put(&format!("users/{name}"), &user).or_end();
+    }
+
     /// Closes the connections of clients of one virtual host, as an operator would.
     #[track_caller]
     pub fn close_connections(&self, name: &str) {

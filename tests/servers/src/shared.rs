@@ -121,6 +121,13 @@ impl VirtualHost {
         &self.name
     }
 
+    /// Gives its user another password, and returns where a client connects from then on.
+    #[track_caller]
+    pub fn set_password(&self, password: &str) -> String {
+        self.all.set_password(&self.name, password);
+        self.url.replace(&format!(":{}@", self.name), &format!(":{password}@"))
+    }
+
     /// Closes its clients' connections, as an operator would.
     #[track_caller]
     pub fn close_connections(&self) {

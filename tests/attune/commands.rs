@@ -1,0 +1,172 @@
+//! The verbs for people, on real servers: `migrate`, `wait`, `submit`.
+
+use serde_json::json;
+use test_servers::Servers;
+
+use crate::site::{PATIENCE, Ran, Site, Worker};
+use crate::wire::Wire;
+
+/// A site with nothing in its database.
+fn empty(test: &str) -> Site {
+    let servers = Servers::shared();
+    Site::empty(&servers.database(test), servers.virtual_host(test).url())
+}
+
+#[test]
+fn migrate_makes_the_tables_once_and_can_be_repeated() {
+    let site = empty("migrate");
+    let wire = Wire::new(&site);
+    assert!(site.expect(&["migrate"]).contains("the tables are made in the schema `attune`"));
+    wire.execute("INSERT INTO pack (ref, label, version) VALUES ('kept', 'Kept', '1.0.0')");
+    assert!(site.expect(&["migrate"]).contains("the tables are there already"));
+    assert_eq!(wire.value("SELECT count(*) FROM pack"), 1);
+}
+
+#[test]
+fn two_that_migrate_at_once_both_succeed() {
+    let site = empty("migrate_race");
+    let codes = std::thread::scope(|scope| {
+        let both = [scope.spawn(|| site.run(&["migrate"])), scope.spawn(|| site.run(&["migrate"]))];
+        both.map(|one| one.join().expect("a command").code)
+    });
+    assert_eq!(codes, [0, 0]);
+}
+
+#[test]
+fn migrate_refuses_a_schema_with_somebody_elses_tables_and_touches_nothing() {
+    let site = empty("migrate_foreign");
+    let wire = Wire::new(&site);
+    wire.execute("CREATE SCHEMA attune; CREATE TABLE attune.execution (id bigint); INSERT INTO attune.execution VALUES (7)");
+    let ran = site.run(&["migrate"]);
+    ran.assert_refused(
+        73,
+        "the schema `attune` holds 1 tables that this agent did not make",
+        "its own migrations",
+    );
+    assert_eq!(
+        wire.value("SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'attune'"),
+        "execution"
+    );
+    assert_eq!(wire.value("SELECT count(*) FROM execution"), 1);
+    // Elsewhere in the same database there is room.
+    let mut elsewhere = site.agent();
+    let ran = Ran::of(elsewhere.arg("migrate").env("ATTUNE__DATABASE__SCHEMA", "other"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn wait_returns_at_once_for_what_is_there_and_fails_in_time_for_what_is_not() {
+    let site = Site::shared("wait");
+    for what in ["schema", "queue", "packs", "all"] {
+        assert_eq!(site.run(&["wait", what, "--timeout", "30"]).code, 0, "{what}");
+    }
+    let absent = empty("wait_absent");
+    let nowhere = |site: &Site| {
+        let mut command = site.agent();
+        command.env("ATTUNE__MESSAGE_QUEUE__URL", "amqp://nobody:nothing@127.0.0.1:1/none");
+        command
+    };
+    for (what, says) in [
+        ("schema", "does not hold Attune's tables"),
+        ("queue", "waiting for the broker at 127.0.0.1:1"),
+        ("packs", "waiting for the core pack"),
+        ("all", "waiting for the core pack"),
+    ] {
+        let begun = std::time::Instant::now();
+        let ran = Ran::of(nowhere(&absent).args(["wait", what, "--timeout", "1"]));
+        assert_eq!(ran.code, 1, "{what}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{what}: {}", ran.stderr);
+        assert!(ran.stderr.ends_with("error: not everything is there after 1 s\n"), "{what}: {}", ran.stderr);
+        assert!(begun.elapsed().as_secs() < 10, "{what}");
+    }
+}
+
+#[test]
+fn wait_ends_as_soon_as_the_tables_are_there() {
+    let site = empty("wait_schema");
+    let mut command = site.agent();
+    let mut waiting = Worker::spawn(command.args(["wait", "schema"]));
+    waiting.wait_for("does not hold Attune's tables");
+    site.expect(&["migrate"]);
+    assert_eq!(waiting.exit_code(), 0);
+    assert!(waiting.whole_log().iter().any(|line| line.contains(" is there")));
+}
+
+#[test]
+fn submit_without_an_executor_says_so_and_names_the_way_without_one() {
+    let site = Site::shared("submit_alone");
+    let wire = Wire::new(&site);
+    let ran = site.run(&["submit", "core.noop"]);
+    ran.assert_refused(69, "is requested, and no executor listens", "`--direct`");
+    assert_eq!(
+        wire.row("SELECT status, action_ref FROM execution"),
+        json!({"status": "requested", "action_ref": "core.noop"})
+    );
+    // Nor without a worker: what nobody can take ends, with its reason.
+    let ran = site.run(&["submit", "core.noop", "--direct"]);
+    ran.assert_refused(69, "no worker that takes work can run core.noop", "start a worker");
+    let failed =
+        wire.row("SELECT status, result->>'reason' AS reason FROM execution ORDER BY id DESC LIMIT 1");
+    assert_eq!(failed, json!({"status": "failed", "reason": "no_compatible_worker"}));
+}
+
+#[test]
+fn submit_direct_runs_an_action_from_end_to_end() {
+    let site = Site::shared("submit_direct");
+    let wire = Wire::listening(&site, &["execution.dispatch.#", "execution.completed"]);
+    let worker = site.worker("w");
+    let ran =
+        site.run(&["submit", "core.echo", "-p", "message=over the wire", "--direct", "--wait", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let result: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(result["stdout"], "over the wire\n");
+    let execution = result["execution_id"].as_i64().expect("a number");
+    assert_eq!(wire.status(execution), "completed");
+    // What it sends is what an executor would.
+    let dispatch = wire.await_message("dispatch", |message| message.execution() == Some(execution));
+    assert_eq!(dispatch.key, format!("execution.dispatch.worker.{}", wire.worker("w")));
+    let golden = crate::site::golden("echo-success.json");
+    let recorded = &golden["messages"][1]["body"];
+    let keys = |value: &serde_json::Value| {
+        value.as_object().expect("an object").keys().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(keys(&dispatch.body), keys(recorded));
+    assert_eq!(keys(&dispatch.body["payload"]), keys(&recorded["payload"]));
+
+    let ran = site.run(&["submit", "core.fail", "--direct", "--wait"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    worker.drain();
+}
+
+#[test]
+fn submit_goes_through_the_executor_where_there_is_one() {
+    let site = Site::shared("submit_executor");
+    let wire = Wire::listening(&site, &["execution.requested"]);
+    let executor = site.executor();
+    let worker = site.worker("w");
+    let ran = site.run(&["submit", "core.echo", "-p", "message=asked", "--wait", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let request = wire.await_message("request", |message| message.is("ExecutionRequested"));
+    let golden = crate::site::golden("echo-success.json");
+    for (key, value) in golden["messages"][0]["body"]["payload"].as_object().expect("an object") {
+        let said = &request.body["payload"][key];
+        assert_eq!(std::mem::discriminant(said), std::mem::discriminant(value), "{key}: {said}");
+    }
+    let execution = request.execution().expect("a number");
+    assert!(
+        executor.await_heard(PATIENCE, |heard| heard
+            .iter()
+            .any(|heard| heard.payload["execution_id"] == execution))
+    );
+    worker.drain();
+}
+
+#[test]
+fn an_unknown_action_is_refused_with_what_comes_close() {
+    let site = Site::shared("submit_unknown");
+    let wire = Wire::new(&site);
+    for direct in [&["submit", "core.ecko"][..], &["submit", "core.ecko", "--direct"]] {
+        site.run(direct).assert_refused(2, "core.ecko", "core.echo");
+    }
+    assert_eq!(wire.value("SELECT count(*) FROM execution"), 0);
+}
