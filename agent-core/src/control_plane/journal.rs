@@ -6,7 +6,7 @@
 //! plane settles as it settles a lost machine.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -45,7 +45,7 @@ enum Line<'a> {
 #[derive(Debug, Default)]
 pub struct Journal {
     state: Mutex<State>,
-    /// Rung whenever a record is delivered.
+    /// Rung whenever a record is delivered, or stands in nobody's way any more.
     delivered: Notify,
 }
 
@@ -58,6 +58,8 @@ struct State {
     next: u64,
     /// The records that are not delivered, as their JSON.
     open: BTreeMap<u64, Box<RawValue>>,
+    /// Records whose delivery has failed and is tried again: those that came later wait for them.
+    stalled: BTreeSet<u64>,
     /// What keeps other processes away.
     held: Option<File>,
 }
@@ -191,6 +193,31 @@ impl Journal {
 }
 
 impl Entry {
+    /// Awaits that no earlier record is being tried again: what a server missed while it was away reaches it in the
+    /// order in which it happened.
+    pub async fn turn(&self) {
+        loop {
+            // Listens before it looks, so that nothing is missed in between.
+            let changed = self.journal.delivered.notified();
+            if self.journal.lock().stalled.first().is_none_or(|first| *first >= self.number) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Its delivery failed and is tried again.
+    pub fn stall(&self) {
+        self.journal.lock().stalled.insert(self.number);
+    }
+
+    /// It stands in nobody's way any more.
+    pub fn resume(&self) {
+        if self.journal.lock().stalled.remove(&self.number) {
+            self.journal.delivered.notify_waiters();
+        }
+    }
+
     /// The record is delivered.
     pub fn forget(self) {
         let mut state = self.journal.lock();
@@ -199,7 +226,12 @@ impl Entry {
             // It will be delivered a second time, which its receivers can take.
             tracing::warn!(%error, "the journal cannot be written");
         }
-        drop(state);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.resume();
         self.journal.delivered.notify_waiters();
     }
 }
@@ -352,6 +384,24 @@ mod tests {
         assert!(other.is_empty());
         drop((first, entry));
         assert_eq!(below("a/b").unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_came_later_waits_for_what_is_tried_again() {
+        let journal = Journal::in_memory();
+        let [first, second, third] = [1, 2, 3].map(|id| journal.write(&record(id)));
+        second.stall();
+        first.turn().await;
+        second.turn().await;
+        let waiting = third.turn();
+        tokio::pin!(waiting);
+        tokio::select! {
+            biased;
+            () = &mut waiting => panic!("the second is still being tried"),
+            () = std::future::ready(()) => {}
+        }
+        second.resume();
+        waiting.await;
     }
 
     #[test]
