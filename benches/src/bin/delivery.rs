@@ -25,9 +25,6 @@ const RUNNING: usize = 100;
 const RATE: &str = "SELECT count(*) / extract(epoch FROM max(updated) - min(started_at))::float8 FROM \
     (SELECT updated, started_at FROM execution WHERE action_ref = 'bench.noop' ORDER BY id DESC LIMIT 3000) last";
 
-const TRANSACTIONS: &str =
-    "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database WHERE datname = current_database()";
-
 const CONNECTIONS: &str =
     "SELECT count(*)::float8 FROM pg_stat_activity WHERE application_name = 'attune-agent'";
 
@@ -109,15 +106,13 @@ fn throughput(stage: &Stage) -> f64 {
         hand.dispatch(&warm).await;
         stage.all_ended().await;
         let dispatches = stage.schedule(&hand, "bench.noop", EXECUTIONS).await;
-        let (before, cpu) = (stage.number(TRANSACTIONS).await, worker.cpu());
+        let (before, cpu) = (stage.transactions().await, worker.cpu());
         let begun = Instant::now();
         hand.dispatch(&dispatches).await;
         stage.all_ended().await;
-        let looks = begun.elapsed().as_secs_f64() / 0.1;
-        let after = worker.cpu();
-        // The server's counters are brought up to date by each of its processes at most once a second.
-        let connections = stage.number(CONNECTIONS).await;
-        let transactions = stage.number(TRANSACTIONS).await - before - looks;
+        let looks = stage.own_transactions(begun.elapsed());
+        let (after, connections) = (worker.cpu(), stage.number(CONNECTIONS).await);
+        let transactions = stage.transactions().await - before - looks;
         let each = |duration: Duration| duration.as_secs_f64() * 1e3 / f64::from(EXECUTIONS);
         let per = [
             each(after.agent.saturating_sub(cpu.agent)),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel};
@@ -9,6 +10,12 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgListener;
 use test_servers::{Executor, ExecutorOptions, Postgres, Rabbit};
+
+/// The table is looked at rarely enough not to disturb what is measured.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// After this long, the server's counters hold everything.
+const COUNTED: Duration = Duration::from_secs(2);
 
 /// The name of the one worker.
 const WORKER: &str = "bench";
@@ -152,18 +159,31 @@ impl Stage {
         rows.iter().map(dispatch).collect()
     }
 
+    /// Transactions of the database so far, once the server has counted those that are over.
+    pub async fn transactions(&self) -> f64 {
+        // Each of its processes adds what it did to the counters at most once a second.
+        pause(COUNTED).await;
+        let sql = "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database \
+            WHERE datname = current_database()";
+        self.number(sql).await
+    }
+
+    /// How many of them are this stage's own, and the executor's, while it waits for so long.
+    pub fn own_transactions(&self, waited: Duration) -> f64 {
+        (waited + COUNTED).as_secs_f64() * (1.0 / LOOK_AGAIN.as_secs_f64() + 2.0)
+    }
+
     /// Awaits that every execution of the stage has ended.
     pub async fn all_ended(&self) {
         let open = "SELECT count(*)::float8 FROM execution WHERE status IN ('scheduled', 'running')";
         while self.number(open).await > 0.0 {
-            pause().await;
+            pause(LOOK_AGAIN).await;
         }
     }
 }
 
-/// The table is looked at rarely enough not to disturb what is measured.
-async fn pause() {
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+async fn pause(how_long: Duration) {
+    tokio::time::sleep(how_long).await;
 }
 
 impl Hand {
