@@ -103,12 +103,12 @@ fn urls_that_are_none_are_refused_without_what_is_in_them() {
             "postgres://user:xyzzy@host:port/db",
             "postgres://user:xyzzy@host:99999/db",
             "postgres://user:xyzzy@[::1/db",
-            "postgres://user:xyzzy@host/db?sslmode=xyzzy",
+            "postgres://user:xyzzy@host/db?sslmode=nonsense",
             "postgres://user:%zzxyzzy@ho st/db",
             "amqp://user:xyzzy@host:port/vhost",
             "amqp://user:xyzzy@host:99999/vhost",
             "amqps//user:xyzzy@host",
-            "amqp://user:xyzzy@host/%2f?heartbeat=xyzzy",
+            "amqp://user:xyzzy@host/%2f?heartbeat=nonsense",
             "http://user:xyzzy@host",
         ] {
             let own = if key == "database.url" { "postgres" } else { "amqp" };

@@ -41,10 +41,15 @@ pub fn capabilities(found: &Report, config: &WorkerConfig) -> Offer {
     let mut runtimes = available(found);
     let mut missing = Vec::new();
     if let Some(wanted) = &config.runtimes {
-        let mut wanted: Vec<String> = wanted.iter().map(|name| canonical_name(name)).collect();
-        wanted.dedup();
-        missing = wanted.iter().filter(|name| !runtimes.contains(name)).cloned().collect();
-        runtimes = wanted.into_iter().filter(|name| runtimes.contains(name)).collect();
+        // Two names of one runtime, `bash` and `sh`, are one offer.
+        let mut offered = Vec::new();
+        for name in wanted.iter().map(|name| canonical_name(name)) {
+            let list = if runtimes.contains(&name) { &mut offered } else { &mut missing };
+            if !list.contains(&name) {
+                list.push(name);
+            }
+        }
+        runtimes = offered;
     }
     let offered = || found.runtimes.iter().filter(|interpreter| runtimes.contains(&interpreter.name));
     let detected_interpreters = offered()

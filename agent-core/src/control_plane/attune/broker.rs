@@ -85,9 +85,9 @@ impl Broker {
     pub(super) fn new(servers: &ServersConfig, name: &str, inbox: Inbox) -> Result<Self> {
         let url = required(servers.broker_url.as_ref(), "message_queue.url", "ATTUNE__MESSAGE_QUEUE__URL")?;
         let ca_file = servers.broker_ca.as_deref();
-        let mut uri: AMQPUri = url.expose().parse().map_err(|error: String| {
+        // The parser repeats the URL, which holds a password, so what is wrong with it is told without its words.
+        let mut uri: AMQPUri = url.expose().parse().map_err(|_: String| {
             Error::new(ErrorKind::Invalid, "`message_queue.url` is not an AMQP URL")
-                .because(error)
                 .hint("it has the form amqp://user:password@host:port/vhost, or amqps:// for TLS")
         })?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);

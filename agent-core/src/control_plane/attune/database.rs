@@ -80,12 +80,18 @@ impl<'a> Access<'a> {
 impl Database {
     /// Prepares to connect; nothing is connected yet.
     pub(super) fn new(access: &Access<'_>) -> Result<Self> {
-        let mut options = PgConnectOptions::from_str(access.url.expose()).map_err(|error| {
-            // The URL holds a password, so what is wrong with it is told without it.
+        let not_a_url = || {
             Error::new(ErrorKind::Invalid, "`database.url` is not a PostgreSQL URL")
-                .because(error.to_string())
                 .hint("it has the form postgres://user:password@host:port/database?sslmode=verify-full")
-        })?;
+        };
+        // Any scheme would be taken, and a password for one.
+        let url = access.url.expose();
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(not_a_url());
+        }
+        // The URL holds a password, so what is wrong with it is told without it.
+        let mut options =
+            PgConnectOptions::from_str(url).map_err(|error| not_a_url().because(error.to_string()))?;
         if let Some(ca_file) = access.ca_file {
             std::fs::metadata(ca_file).map_err(|error| {
                 Error::new(
