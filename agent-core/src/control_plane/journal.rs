@@ -45,8 +45,8 @@ enum Line<'a> {
 #[derive(Debug, Default)]
 pub struct Journal {
     state: Mutex<State>,
-    /// Rung whenever a record is delivered, or stands in nobody's way any more.
-    delivered: Notify,
+    /// Rung whenever a record is delivered, or told of.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -58,8 +58,8 @@ struct State {
     next: u64,
     /// The records that are not delivered, as their JSON.
     open: BTreeMap<u64, Box<RawValue>>,
-    /// Records whose delivery has failed and is tried again: those that came later wait for them.
-    stalled: BTreeSet<u64>,
+    /// Ends of which followers have yet to be told: they hear of them in this order.
+    untold: BTreeSet<u64>,
     /// What keeps other processes away.
     held: Option<File>,
 }
@@ -88,7 +88,7 @@ impl Journal {
         let mut state = State { open: read(&text, path)?, ..State::default() };
         state.next = state.open.last_key_value().map_or(0, |(number, _)| number + 1);
         state.rewrite(path).doing(describe)?;
-        Ok(Arc::new(Self { state: Mutex::new(state), delivered: Notify::new() }))
+        Ok(Arc::new(Self { state: Mutex::new(state), changed: Notify::new() }))
     }
 
     /// Opens the journal of the worker `name` in the first of these directories that can be used, and keeps any other
@@ -136,6 +136,9 @@ impl Journal {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
+        if matches!(record, Record::Ending(_)) {
+            state.untold.insert(number);
+        }
         match serde_json::value::to_raw_value(record) {
             Ok(record) => {
                 if let Err(error) = state.append(&Line::Open { number, record: Cow::Borrowed(&record) }) {
@@ -179,11 +182,11 @@ impl Journal {
     pub async fn delivered(&self) {
         loop {
             // Listens before it looks, so that nothing is missed in between.
-            let delivered = self.delivered.notified();
+            let changed = self.changed.notified();
             if self.is_empty() {
                 return;
             }
-            delivered.await;
+            changed.await;
         }
     }
 
@@ -193,28 +196,23 @@ impl Journal {
 }
 
 impl Entry {
-    /// Awaits that no earlier record is being tried again: what a server missed while it was away reaches it in the
-    /// order in which it happened.
+    /// Awaits that followers have been told of every earlier end: they hear of ends in the order in which those happened,
+    /// whatever became of single statements.
     pub async fn turn(&self) {
         loop {
             // Listens before it looks, so that nothing is missed in between.
-            let changed = self.journal.delivered.notified();
-            if self.journal.lock().stalled.first().is_none_or(|first| *first >= self.number) {
+            let changed = self.journal.changed.notified();
+            if self.journal.lock().untold.first().is_none_or(|first| *first >= self.number) {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Its delivery failed and is tried again.
-    pub fn stall(&self) {
-        self.journal.lock().stalled.insert(self.number);
-    }
-
-    /// It stands in nobody's way any more.
-    pub fn resume(&self) {
-        if self.journal.lock().stalled.remove(&self.number) {
-            self.journal.delivered.notify_waiters();
+    /// Followers are being told of this one: the next may follow.
+    pub fn told(&self) {
+        if self.journal.lock().untold.remove(&self.number) {
+            self.journal.changed.notify_waiters();
         }
     }
 
@@ -231,8 +229,8 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.resume();
-        self.journal.delivered.notify_waiters();
+        self.told();
+        self.journal.changed.notify_waiters();
     }
 }
 
@@ -339,9 +337,20 @@ fn read(text: &[u8], path: &Path) -> Result<BTreeMap<u64, Box<RawValue>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ClaimKey, Outcome, Reason, WorkerId};
 
     fn record(id: i64) -> Record {
         Record::HandBack(vec![ExecutionId(id)])
+    }
+
+    fn ending(id: i64) -> Ending {
+        let key = ClaimKey {
+            execution: ExecutionId(id),
+            worker: WorkerId(1),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let outcome = Outcome::without_process(Reason::WorkerLost, "lost");
+        Ending::new(key, None, "my.action".to_owned(), &outcome)
     }
 
     fn left(path: &Path) -> Vec<Record> {
@@ -387,20 +396,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_later_waits_for_what_is_tried_again() {
+    async fn followers_are_told_in_the_order_of_the_ends() {
         let journal = Journal::in_memory();
-        let [first, second, third] = [1, 2, 3].map(|id| journal.write(&record(id)));
-        second.stall();
+        let ending = |id| Record::Ending(ending(id));
+        let [first, second, third] = [ending(1), ending(2), ending(3)].map(|record| journal.write(&record));
+        let unrelated = journal.write(&record(4));
+        unrelated.forget();
         first.turn().await;
-        second.turn().await;
         let waiting = third.turn();
         tokio::pin!(waiting);
+        first.told();
         tokio::select! {
             biased;
-            () = &mut waiting => panic!("the second is still being tried"),
+            () = &mut waiting => panic!("the second has not been told of"),
             () = std::future::ready(()) => {}
         }
-        second.resume();
+        // One that is given up is in nobody's way either.
+        drop(second);
         waiting.await;
     }
 

@@ -37,7 +37,7 @@ pub async fn deliver<R: Executions, Q: Announcements>(
     queue: &Q,
 ) {
     let execution = ending.key.execution;
-    let previous = match write(&ending, &entry, registry).await {
+    let previous = match write(&ending, registry).await {
         Some(Finish::Written(previous)) => previous,
         Some(Finish::Superseded(Some(ExecutionStatus::Cancelled))) => {
             // Whoever cancels a row outright tells only that: what waits for the end would wait for ever.
@@ -68,9 +68,9 @@ async fn announce<Q: Announcements>(
     journal: &Journal,
     queue: &Q,
 ) {
+    entry.turn().await;
     let announced = queue.announce(ending.events(previous).into());
-    // Those that wait for this row may be written, and are announced behind it.
-    entry.resume();
+    entry.told();
     let announcing = async move {
         if announced.safe_at_last().await {
             entry.forget();
@@ -83,16 +83,13 @@ async fn announce<Q: Announcements>(
     }
 }
 
-/// Writes the row until the control plane has answered, behind earlier ends that it has not taken yet; `None` where it
-/// refuses for good.
-async fn write<R: Executions>(ending: &Ending, entry: &Entry, registry: &R) -> Option<Finish> {
+/// Writes the row until the control plane has answered; `None` where it refuses for good.
+async fn write<R: Executions>(ending: &Ending, registry: &R) -> Option<Finish> {
     let mut backoff = Backoff::default();
     loop {
-        entry.turn().await;
         match registry.finish(ending).await {
             Ok(finish) => return Some(finish),
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                entry.stall();
                 let pause = backoff.next();
                 tracing::warn!(execution = ending.key.execution.0, %error, retry_ms = pause.as_millis(),
                     "the outcome of an execution could not be written and is kept until it can be");
