@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::environment::EnvironmentKind;
-use crate::evidence::{self, Buffer};
 use crate::report::Interpreter;
 use crate::tree::Tree;
 use crate::version;
@@ -77,6 +76,16 @@ impl Applets {
         self.lines.lines()
     }
 
+    /// The names in a table where each ends with a zero: all at once, because there are hundreds.
+    pub(crate) fn from_table(names: &str) -> Self {
+        let lines = names.bytes().map(|byte| if byte == 0 { b'\n' } else { byte }).collect();
+        let mut lines = String::from_utf8(lines).unwrap_or_default();
+        if !lines.is_empty() && !lines.ends_with('\n') {
+            lines.push('\n');
+        }
+        Self { lines }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
@@ -118,8 +127,8 @@ pub struct Gpu {
     pub driver: Option<String>,
 }
 
-/// What `interpreter` brings.
-pub(crate) fn of(tree: &Tree, interpreter: &Interpreter, buffer: &mut Buffer) -> Capabilities {
+/// What `interpreter` brings, but for what is inside its own file.
+pub(crate) fn of(tree: &Tree, interpreter: &Interpreter) -> Capabilities {
     let real = &interpreter.real;
     let (Some(directory), Some(prefix)) = (real.parent(), real.parent().and_then(Path::parent)) else {
         return Capabilities::default();
@@ -147,9 +156,6 @@ pub(crate) fn of(tree: &Tree, interpreter: &Interpreter, buffer: &mut Buffer) ->
             let names = tree.names(&directory.join("shared/Microsoft.NETCore.App"));
             found.side_by_side = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
             found.side_by_side.sort_by(|left, right| version::compare(left, right));
-        }
-        "shell" if interpreter.implementation == "busybox" => {
-            found.applets = evidence::applets(tree, real, buffer);
         }
         _ => {}
     }

@@ -85,16 +85,19 @@ pub(crate) fn of(tree: &Tree, path: &Path, real: &Path, runtime: &str) -> Option
 
 /// Where version managers keep what they install.
 fn is_managed(real: &str) -> bool {
-    [
-        "/.pyenv/versions/",
-        "/.rbenv/versions/",
-        "/.nodenv/versions/",
-        "/.nvm/versions/",
-        "/mise/installs/",
-        "/.asdf/installs/",
-    ]
-    .iter()
-    .any(|place| real.contains(place))
+    // Nearly no path has a hidden directory or one called `installs`.
+    let may_be = real.contains("/.") || real.contains("/installs/");
+    may_be
+        && [
+            "/.pyenv/versions/",
+            "/.rbenv/versions/",
+            "/.nodenv/versions/",
+            "/.nvm/versions/",
+            "/mise/installs/",
+            "/.asdf/installs/",
+        ]
+        .iter()
+        .any(|place| real.contains(place))
 }
 
 fn stored(kind: EnvironmentKind, store: &str, rest: &str) -> Environment {

@@ -12,7 +12,7 @@ mod node;
 mod python;
 mod scan;
 
-pub(crate) use applets::{applets, table as applet_table};
+pub(crate) use applets::{applets, names as applet_names};
 pub(crate) use erlang::release_of as erlang_release;
 
 use std::path::Path;

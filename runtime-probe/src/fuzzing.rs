@@ -49,6 +49,6 @@ pub fn text(bytes: &[u8]) {
         }
     }
     let _ = crate::hints::parse(bytes);
-    evidence::applet_table(bytes).count();
+    crate::capabilities::Applets::from_table(evidence::applet_names(bytes));
     evidence::build_details(bytes);
 }

@@ -1,7 +1,7 @@
 //! One file that may be an interpreter: what it is, and whether it could run here.
 
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,15 @@ impl Opened {
             return Err(Reason::NotAFile);
         }
         Ok(Self { fd, stat })
+    }
+
+    /// What was opened, where it was looked at just before.
+    pub(crate) const fn seen(fd: OwnedFd, stat: Stat) -> Self {
+        Self { fd, stat }
+    }
+
+    pub(crate) const fn stat(&self) -> &Stat {
+        &self.stat
     }
 
     /// Who it is, where that can be told without its real path: unless it has several hard links.
@@ -128,8 +137,13 @@ impl Program {
     }
 
     /// Judges what was looked at. `Ok` is how likely it is to run.
-    pub(crate) fn judge(&self, tree: &Tree) -> Result<Runnable, Reason> {
-        self.may_execute(tree)?;
+    /// `handle` is the program in an open directory, where it was found in one.
+    pub(crate) fn judge(
+        &self,
+        tree: &Tree,
+        handle: Option<(BorrowedFd<'_>, &CStr)>,
+    ) -> Result<Runnable, Reason> {
+        self.may_execute(tree, handle)?;
         match &self.kind {
             Kind::Elf(elf) => runnable(tree, elf),
             Kind::Script { interpreter, .. } if !tree.provides(interpreter) => {
@@ -140,21 +154,20 @@ impl Program {
         }
     }
 
-    fn may_execute(&self, tree: &Tree) -> Result<(), Reason> {
+    fn may_execute(&self, tree: &Tree, handle: Option<(BorrowedFd<'_>, &CStr)>) -> Result<(), Reason> {
         if self.mode & 0o111 == 0 {
             return Err(Reason::NotExecutable);
         }
         if tree.is_foreign() {
             return Ok(());
         }
-        // The kernel's word on it: mode bits, access lists and mount options, for who we are. Kernels before
-        // 5.8 want the path for it.
-        let of_open = AtFlags::EACCESS | AtFlags::EMPTY_PATH;
-        let mut word = rustix::fs::accessat(&self.file, c"", Access::EXEC_OK, of_open);
-        if !matches!(word, Ok(()) | Err(Errno::ACCESS)) {
+        // The kernel's word on it: mode bits, access lists and mount options, for who we are.
+        let word = if let Some((directory, name)) = handle {
+            rustix::fs::accessat(directory, name, Access::EXEC_OK, AtFlags::EACCESS)
+        } else {
             let real: &Path = &self.real;
-            word = rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS);
-        }
+            rustix::fs::accessat(rustix::fs::CWD, real, Access::EXEC_OK, AtFlags::EACCESS)
+        };
         if word != Err(Errno::ACCESS) {
             return Ok(());
         }
@@ -207,6 +220,12 @@ impl Identity {
 
     fn new(stat: &Stat, real: &Path) -> Self {
         let place = if stat.st_nlink > 1 { real.parent().map(Path::to_owned) } else { None };
+        Self { device: stat.st_dev, inode: stat.st_ino, place }
+    }
+
+    /// Who a file is, by the real directory that it is in.
+    pub(crate) fn in_directory<'p>(stat: &Stat, directory: impl FnOnce() -> &'p Path) -> Self {
+        let place = (stat.st_nlink > 1).then(|| directory().to_owned());
         Self { device: stat.st_dev, inode: stat.st_ino, place }
     }
 }

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::{FileType, RawDir, Stat};
 
 use crate::catalogue::{self, Program, Runtime};
 use crate::options::Options;
@@ -48,6 +48,8 @@ pub(crate) struct Entry {
     pub(crate) is_file: bool,
     /// The inode that the directory names, or 0. A hint only: something may be mounted over it.
     pub(crate) inode: u64,
+    /// What was seen of it, links not followed, where it was looked up.
+    pub(crate) stat: Option<Stat>,
 }
 
 /// What a name means: whose it is, and how good a name it is (0 is best).
@@ -132,13 +134,28 @@ impl Found {
         if known.into_iter().any(|known| known.as_os_str() == path.as_os_str()) {
             return;
         }
-        let Ok(fd) = tree.open_directory(path) else { return };
-        let Ok(stat) = rustix::fs::fstat(&fd) else { return };
-        let identity = (stat.st_dev, stat.st_ino);
-        if self.places.iter().any(|place| place.identity == identity) {
+        let is_known = |found: &Self, stat: &Stat| {
+            found.places.iter().any(|place| place.identity == (stat.st_dev, stat.st_ino))
+        };
+        // `PATH` names directories twice, and a second name need not even be opened where nothing is noted.
+        // Beside `PATH` that is rare, and looking first would cost each directory a system call.
+        let seen = if on_path && !tree.needs_paths() {
+            let Some(stat) = tree.stat(path) else { return };
+            Some(stat)
+        } else {
+            None
+        };
+        if seen.as_ref().is_some_and(|stat| is_known(self, stat)) {
             self.aliases.push(path.to_owned());
             return;
         }
+        let Ok(fd) = tree.open_directory(path) else { return };
+        let Some(stat) = seen.or_else(|| rustix::fs::fstat(&fd).ok()) else { return };
+        if is_known(self, &stat) {
+            self.aliases.push(path.to_owned());
+            return;
+        }
+        let identity = (stat.st_dev, stat.st_ino);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let place = self.places.len();
         let real = OnceCell::new();
@@ -186,7 +203,7 @@ impl Found {
             if let Some(slot) = slot {
                 let is_file = kind == FileType::RegularFile;
                 let inode = entry.ino();
-                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode });
+                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode, stat: None });
             }
         }
     }
@@ -205,10 +222,11 @@ impl Found {
         for (known, slot) in names::known(wanted) {
             let Some(name) = known.write(&mut buffer) else { continue };
             let full = || path.join(OsStr::from_bytes(name.to_bytes()));
-            let Some((kind, inode)) = tree.kind_in(fd.as_fd(), name, full) else { continue };
+            let Some((kind, stat)) = tree.kind_in(fd.as_fd(), name, full) else { continue };
             if matches!(kind, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
                 let is_file = kind == FileType::RegularFile;
-                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode });
+                let inode = stat.map_or(0, |stat| stat.st_ino);
+                self.entries.push(Entry { place, name: name.to_owned(), slot, is_file, inode, stat });
             }
         }
     }

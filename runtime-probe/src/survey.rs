@@ -2,10 +2,9 @@
 
 mod ahead;
 mod rows;
+mod spot;
 
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
@@ -13,6 +12,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::ask::{Answer, Inquiry};
+use crate::capabilities::Applets;
 use crate::catalogue;
 use crate::environment;
 use crate::evidence::{self, Buffer, Finding};
@@ -21,11 +21,12 @@ use crate::options::{Mode, Options};
 use crate::program::{self, Identity, Opened, Program};
 use crate::reason::Reason;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Libc, Rejected, Runnable};
-use crate::search::{self, Entry, Found, Place, Slot};
+use crate::search::{self, Entry, Found, Slot};
 use crate::shims::{Selections, Shim};
 use crate::tree::Tree;
 use ahead::Pace;
 use rows::Row;
+use spot::Spot;
 
 /// What is known about one file, whichever names lead to it.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ struct Facts {
     runnable: Runnable,
     version: Option<String>,
     evidence: Evidence,
+    /// BusyBox: its commands.
+    applets: Applets,
 }
 
 /// How an interpreter is reached.
@@ -125,27 +128,26 @@ impl<'t> Survey<'t> {
         }
         let (slot, on_path) = (entry.slot, place.on_path);
         let door = Door { path, slot, place: entry.place, on_path, via: None, hint: None };
-        match self.known(place, entry) {
+        let spot = Spot { found, entry };
+        match self.known(spot) {
             Some(Ok(facts)) => self.add(facts, door),
             Some(Err(reason)) => self.reject(door, reason),
             None => {
                 let opened = self.tree.open_in(place.fd.as_fd(), &entry.name, &door.path);
-                let name = OsStr::from_bytes(entry.name.to_bytes());
-                let real = entry.is_file.then(|| place.real(self.tree).join(name));
-                self.enter(opened, door, real);
+                self.enter(opened, door, Some(spot));
             }
         }
     }
 
     /// What was found out before about an entry that is the very file itself: it need not even be opened.
-    fn known(&self, place: &Place, entry: &Entry) -> Option<Result<Rc<Facts>, Reason>> {
+    fn known(&self, spot: Spot<'_>) -> Option<Result<Rc<Facts>, Reason>> {
+        let entry = spot.entry;
         let runtime = entry.slot.runtime;
         let may_be = |(identity, of, _): &Judged| identity.inode() == entry.inode && *of == runtime;
         if !entry.is_file || !self.judged.iter().any(may_be) {
             return None;
         }
-        let stat = self.tree.stat_in(place.fd.as_fd(), &entry.name)?;
-        self.verdict(&Identity::of_only_link(&stat)?, runtime)
+        self.verdict(&spot.identity(self.tree)?, runtime)
     }
 
     /// Looks at what the hints name.
@@ -172,9 +174,9 @@ impl<'t> Survey<'t> {
         self.enter(opened, door, None);
     }
 
-    fn enter(&mut self, opened: Result<OwnedFd, Errno>, door: Door, real: Option<PathBuf>) {
+    fn enter(&mut self, opened: Result<OwnedFd, Errno>, door: Door, spot: Option<Spot<'_>>) {
         let outcome = match opened {
-            Ok(fd) => self.facts(fd, &door, real),
+            Ok(fd) => self.facts(fd, &door, spot),
             Err(error) => Err(program::failure(self.tree, &door.path, error)),
         };
         match outcome {
@@ -199,12 +201,16 @@ impl<'t> Survey<'t> {
         self.rejected.push(Rejected { name, path: door.path, reason });
     }
 
-    fn facts(&mut self, fd: OwnedFd, door: &Door, real: Option<PathBuf>) -> Result<Outcome, Reason> {
-        let opened = Opened::new(self.tree, fd, &door.path)?;
+    fn facts(&mut self, fd: OwnedFd, door: &Door, spot: Option<Spot<'_>>) -> Result<Outcome, Reason> {
+        let opened = match spot.and_then(Spot::stat) {
+            Some(stat) => Opened::seen(fd, stat),
+            None => Opened::new(self.tree, fd, &door.path)?,
+        };
         let runtime = door.slot.runtime;
         if let Some(verdict) = opened.identity().and_then(|identity| self.verdict(&identity, runtime)) {
             return verdict.map(Outcome::Interpreter);
         }
+        let real = spot.and_then(|spot| spot.real(self.tree, opened.stat()));
         let mut program = Program::new(self.tree, opened, &door.path, real);
         if let Some(verdict) = self.verdict(&program.identity, runtime) {
             return verdict.map(Outcome::Interpreter);
@@ -215,7 +221,7 @@ impl<'t> Survey<'t> {
         if let Some(shim) = self.selections.follow(self.tree, self.options, &program, &door.path, name) {
             return Ok(Outcome::Shim(shim));
         }
-        let verdict = match program.judge(self.tree) {
+        let verdict = match program.judge(self.tree, spot.map(Spot::handle)) {
             Ok(runnable) => Ok(Rc::new(self.examine(&program, runnable, door))),
             Err(reason) => Err(reason),
         };
@@ -243,6 +249,14 @@ impl<'t> Survey<'t> {
             Some(Finding { version, evidence, program }) => (Some(version), evidence, program),
             None => (None, Evidence::none(), slot.program),
         };
+        let is_busybox = slot.runtime().name == "shell"
+            && slot.runtime().programs[implementation].implementation == "busybox";
+        // While it is open; nobody asks an awk for them.
+        let applets = if is_busybox {
+            evidence::applets(self.tree, program, &mut self.buffer)
+        } else {
+            Applets::default()
+        };
         Facts {
             runtime: slot.runtime,
             program: implementation,
@@ -253,6 +267,7 @@ impl<'t> Survey<'t> {
             runnable,
             version,
             evidence,
+            applets,
         }
     }
 
@@ -350,9 +365,8 @@ impl<'t> Survey<'t> {
         for row in &mut rows {
             self.warnings.extend(row.take_hint());
         }
-        let (tree, buffer) = (self.tree, &mut self.buffer);
         let mut interpreters: Vec<Interpreter> =
-            rows.into_iter().map(|row| row.into_interpreter(tree, buffer)).collect();
+            rows.into_iter().map(|row| row.into_interpreter(self.tree)).collect();
         interpreters.append(&mut self.custom);
         interpreters
     }
@@ -363,7 +377,7 @@ impl<'t> Survey<'t> {
             let opened = Opened::new(self.tree, fd, &hint.path)?;
             let mut program = Program::new(self.tree, opened, &hint.path, None);
             program.look(self.tree);
-            let runnable = program.judge(self.tree)?;
+            let runnable = program.judge(self.tree, None)?;
             Ok((program, runnable))
         });
         match looked {

@@ -6,7 +6,7 @@
 //! answer depends on.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -133,23 +133,23 @@ impl Tree {
         exists
     }
 
-    /// What `name` in an open directory is, if it is there, and its inode where that is known; `path` is the two
-    /// together.
+    /// What `name` in an open directory is, if it is there, and all about it where that is known; `path` is the
+    /// two together.
     pub(crate) fn kind_in(
         &self,
         directory: BorrowedFd<'_>,
         name: &CStr,
         path: impl Fn() -> PathBuf,
-    ) -> Option<(FileType, u64)> {
+    ) -> Option<(FileType, Option<Stat>)> {
         if self.needs_paths() {
             let path = path();
             if self.read_link(&path).is_some() {
-                return Some((FileType::Symlink, 0));
+                return Some((FileType::Symlink, None));
             }
-            return self.exists(&path).then_some((FileType::Unknown, 0));
+            return self.exists(&path).then_some((FileType::Unknown, None));
         }
         let stat = self.stat_in(directory, name)?;
-        Some((FileType::from_raw_mode(stat.st_mode), stat.st_ino))
+        Some((FileType::from_raw_mode(stat.st_mode), Some(stat)))
     }
 
     /// What `name` in an open directory is, links not followed: only for this machine's own tree, and only if
@@ -161,8 +161,16 @@ impl Tree {
         rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
+    /// Where the link `name` in an open directory points, as it is written, where [`Tree::stat_in`] answers.
+    pub(crate) fn link_in(&self, directory: BorrowedFd<'_>, name: &CStr) -> Option<CString> {
+        if self.needs_paths() {
+            return None;
+        }
+        rustix::fs::readlinkat(directory, name, Vec::new()).ok()
+    }
+
     /// Whether an open directory is not enough: links are followed by hand, or every look is noted.
-    const fn needs_paths(&self) -> bool {
+    pub(crate) const fn needs_paths(&self) -> bool {
         self.root.is_some() || self.watches.is_some()
     }
 

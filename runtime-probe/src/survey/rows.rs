@@ -7,7 +7,6 @@ use super::{Door, Facts, name_of};
 use crate::capabilities::{self, Capabilities};
 use crate::catalogue::Program as Entry;
 use crate::environment::Environment;
-use crate::evidence::Buffer;
 use crate::hints::Hint;
 use crate::program::Program;
 use crate::report::{Confidence, Evidence, EvidenceKind, Interpreter, Runnable};
@@ -95,7 +94,7 @@ impl Row {
         warning
     }
 
-    pub(super) fn into_interpreter(self, tree: &Tree, buffer: &mut Buffer) -> Interpreter {
+    pub(super) fn into_interpreter(self, tree: &Tree) -> Interpreter {
         let program = self.program();
         let Self { facts, door, environment, names } = self;
         let facts = Rc::unwrap_or_clone(facts);
@@ -130,7 +129,8 @@ impl Row {
             environment,
             capabilities: Capabilities::default(),
         };
-        interpreter.capabilities = capabilities::of(tree, &interpreter, buffer);
+        let applets = facts.applets;
+        interpreter.capabilities = Capabilities { applets, ..capabilities::of(tree, &interpreter) };
         interpreter
     }
 }
