@@ -77,9 +77,9 @@ pub(crate) async fn run(session: &Session, args: &DoctorArgs) -> Result<ExitCode
     });
     let failed = checks.iter().any(|check| check.verdict == Verdict::Broken);
     if args.json {
-        print_json(&checks, failed)?
+        print_json(&checks, failed)?;
     } else {
-        print_table(&checks)?
+        print_table(&checks)?;
     }
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
