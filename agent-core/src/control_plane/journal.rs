@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -168,6 +169,11 @@ impl Journal {
         left
     }
 
+    /// Awaits that something is delivered, or told of: what takes one record may take the next.
+    pub async fn progress(&self) {
+        self.changed.notified().await;
+    }
+
     /// How many records are not delivered.
     pub fn len(&self) -> usize {
         self.lock().open.len()
@@ -197,8 +203,21 @@ impl Journal {
 
 impl Entry {
     /// Awaits that followers have been told of every earlier end: they hear of ends in the order in which those happened,
-    /// whatever became of single statements.
-    pub async fn turn(&self) {
+    /// whatever became of single statements. One that is held up for longer than `patience`, by somebody's lock on its
+    /// row, is overtaken by all that come after it.
+    pub async fn turn(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.first()).await.is_err() {
+            let overtaken = {
+                let mut state = self.journal.lock();
+                let later = state.untold.split_off(&self.number);
+                std::mem::replace(&mut state.untold, later).len()
+            };
+            tracing::warn!(overtaken, "an end that cannot be written is overtaken by those that came later");
+            self.journal.changed.notify_waiters();
+        }
+    }
+
+    async fn first(&self) {
         loop {
             // Listens before it looks, so that nothing is missed in between.
             let changed = self.journal.changed.notified();
@@ -339,6 +358,8 @@ mod tests {
     use super::*;
     use crate::model::{ClaimKey, Outcome, Reason, WorkerId};
 
+    const PATIENCE: Duration = Duration::from_mins(1);
+
     fn record(id: i64) -> Record {
         Record::HandBack(vec![ExecutionId(id)])
     }
@@ -402,8 +423,8 @@ mod tests {
         let [first, second, third] = [ending(1), ending(2), ending(3)].map(|record| journal.write(&record));
         let unrelated = journal.write(&record(4));
         unrelated.forget();
-        first.turn().await;
-        let waiting = third.turn();
+        first.turn(PATIENCE).await;
+        let waiting = third.turn(PATIENCE);
         tokio::pin!(waiting);
         first.told();
         tokio::select! {
@@ -414,6 +435,16 @@ mod tests {
         // One that is given up is in nobody's way either.
         drop(second);
         waiting.await;
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_held_up_is_overtaken_by_all_others_at_once() {
+        let journal = Journal::in_memory();
+        let [held_up, second, third] = [1, 2, 3].map(|id| journal.write(&Record::Ending(ending(id))));
+        second.turn(Duration::from_millis(10)).await;
+        second.told();
+        third.turn(PATIENCE).await;
+        held_up.turn(PATIENCE).await;
     }
 
     #[test]

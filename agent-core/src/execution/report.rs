@@ -2,6 +2,7 @@
 //! is forgotten that is not announced.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,13 @@ use crate::model::{Ending, ExecutionStatus};
 /// Ends on their way to their followers, from which on an execution waits for its own before it makes room for
 /// another: a broker that takes nothing must not fill the memory.
 const BACKLOG: usize = 1000;
+
+/// How long an end waits for earlier ones to be told before it is told itself. After an outage, all are written within
+/// a few seconds of each other.
+const OVERTAKING: Duration = Duration::from_secs(5);
+
+/// Between two tries to write a row, whatever else makes progress.
+const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Reports the end of an execution, for as long as that takes; returns once its row is written. Dropping the future
 /// gives up, and the next life of this worker delivers what the journal holds.
@@ -37,7 +45,7 @@ pub async fn deliver<R: Executions, Q: Announcements>(
     queue: &Q,
 ) {
     let execution = ending.key.execution;
-    let previous = match write(&ending, registry).await {
+    let previous = match write(&ending, journal, registry).await {
         Some(Finish::Written(previous)) => previous,
         Some(Finish::Superseded(Some(ExecutionStatus::Cancelled))) => {
             // Whoever cancels a row outright tells only that: what waits for the end would wait for ever.
@@ -68,7 +76,7 @@ async fn announce<Q: Announcements>(
     journal: &Journal,
     queue: &Q,
 ) {
-    entry.turn().await;
+    entry.turn(OVERTAKING).await;
     let announced = queue.announce(ending.events(previous).into());
     entry.told();
     let announcing = async move {
@@ -84,7 +92,7 @@ async fn announce<Q: Announcements>(
 }
 
 /// Writes the row until the control plane has answered; `None` where it refuses for good.
-async fn write<R: Executions>(ending: &Ending, registry: &R) -> Option<Finish> {
+async fn write<R: Executions>(ending: &Ending, journal: &Journal, registry: &R) -> Option<Finish> {
     let mut backoff = Backoff::default();
     loop {
         match registry.finish(ending).await {
@@ -93,7 +101,12 @@ async fn write<R: Executions>(ending: &Ending, registry: &R) -> Option<Finish> {
                 let pause = backoff.next();
                 tracing::warn!(execution = ending.key.execution.0, %error, retry_ms = pause.as_millis(),
                     "the outcome of an execution could not be written and is kept until it can be");
-                tokio::time::sleep(pause).await;
+                // Once the database takes one, it may take all; but not at the same moment.
+                tokio::time::sleep(pause.min(SHORTEST)).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = journal.progress() => {}
+                }
             }
             Err(error) => {
                 // It stays in the journal: the next life tries again, and an operator has a sentence to go by.
