@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
-use tokio::sync::Mutex;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::required;
@@ -33,9 +33,29 @@ pub(super) struct Database {
     options: PgConnectOptions,
     address: String,
     schema: String,
-    pool: PgPool,
+    pool: Pool,
     vital: Mutex<Vital>,
     clock: Clock,
+}
+
+/// Connections for work. The one of the library asks the server for a sign of life whenever a connection is given back:
+/// a round trip for each statement. Here a statement finds out for itself, and is tried again.
+#[derive(Debug)]
+struct Pool {
+    /// One permit for each connection that may be in use.
+    room: Semaphore,
+    idle: std::sync::Mutex<Vec<PgConnection>>,
+}
+
+impl Pool {
+    fn new(connections: u32) -> Self {
+        let room = usize::try_from(connections).unwrap_or(1);
+        Self { room: Semaphore::new(room), idle: std::sync::Mutex::default() }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// The connection that heartbeats go over. Its session holds the lock that says who this worker is, so that the server
@@ -105,19 +125,7 @@ impl Database {
         options = options.application_name("attune-agent").log_statements(tracing::log::LevelFilter::Trace);
         let address = format!("{}:{}", options.get_host(), options.get_port());
         let schema = access.schema.to_owned();
-        let for_pool = schema.clone();
-        let pool = PgPoolOptions::new()
-            .max_connections(access.connections.min(MOST_CONNECTIONS) - 1)
-            .min_connections(0)
-            .acquire_timeout(CONNECT_PATIENCE)
-            .idle_timeout(Duration::from_mins(5))
-            // A connection that has died is noticed by the statement that uses it, without a round trip for each.
-            .test_before_acquire(false)
-            .after_connect(move |connection, _| {
-                let schema = for_pool.clone();
-                Box::pin(async move { set_search_path(connection, &schema).await })
-            })
-            .connect_lazy_with(options.clone());
+        let pool = Pool::new(access.connections.min(MOST_CONNECTIONS) - 1);
         let vital = Mutex::default();
         Ok(Self { options, address, schema, pool, vital, clock: Clock::default() })
     }
@@ -169,21 +177,24 @@ impl Database {
         &self,
         work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send,
     ) -> Result<T> {
-        let mut connection = self.pool.acquire().await.map_err(|error| refused(&error))?;
-        match timeout(STATEMENT_PATIENCE, work(&mut connection)).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => {
-                let error = refused(&error);
-                if error.kind() == ErrorKind::Unavailable {
-                    drop(connection.detach());
-                }
-                Err(error)
-            }
-            Err(_) => {
-                drop(connection.detach());
-                Err(silent())
-            }
+        let _permit = timeout(STATEMENT_PATIENCE, self.pool.room.acquire())
+            .await
+            .map_err(|_| silent())?
+            .map_err(|_| Error::new(ErrorKind::Unavailable, "the database was closed"))?;
+        let idle = self.pool.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        // Whoever is dropped here, or gives up, takes the connection with it.
+        let done = bounded(work(&mut connection)).await;
+        if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+            // Where one is broken, those that rest are too.
+            self.pool.idle().clear();
+        } else {
+            self.pool.idle().push(connection);
         }
+        done
     }
 
     /// Runs `work` on the connection that holds the identity, making it again where it is broken.
@@ -262,7 +273,12 @@ impl Database {
 
     /// Closes every connection, and with them the identity.
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.pool.room.close();
+        let idle = std::mem::take(&mut *self.pool.idle());
+        for connection in idle {
+            // The server notices by itself where it cannot be told.
+            connection.close().await.ok();
+        }
         let mut vital = self.vital.lock().await;
         vital.identity = None;
         if let Some(connection) = vital.connection.take() {
