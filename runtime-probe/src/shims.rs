@@ -127,7 +127,7 @@ impl Selections {
     }
 }
 
-/// The manager that a script hands everything to: `exec "/root/.pyenv/libexec/pyenv" exec "$program" "$@"`.
+/// The manager that a script hands everything to: `exec "/opt/pyenv/libexec/pyenv" exec "$program" "$@"`.
 fn manager_of(script: &str) -> Option<&'static Manager> {
     memmem::find_iter(script.as_bytes(), " exec ").find_map(|at| {
         let called = script[..at].trim_end_matches('"');

@@ -153,7 +153,7 @@ impl Broker {
             link = links.wait_for(Option::is_some) => link.ok().and_then(|link| link.clone()),
             () = self.shared.closed.cancelled() => None,
         };
-        link.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the connection to the broker was closed"))
+        link.ok_or_else(closed)
     }
 
     /// The connection, if there is one now.
@@ -392,6 +392,11 @@ pub(super) async fn step<T>(doing: &str, step: impl Future<Output = lapin::Resul
             Err(Error::new(ErrorKind::Unavailable, format!("cannot {doing}: the broker does not answer")))
         }
     }
+}
+
+/// What is said once this process itself has ended the connection.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the connection to the broker was closed")
 }
 
 /// What the broker, or the way to it, has against a step.

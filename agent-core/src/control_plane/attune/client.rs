@@ -10,7 +10,7 @@ use lapin::{Channel, Consumer};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 
-use super::broker::step;
+use super::broker::{closed, step};
 use super::messages::{ExecutionRequest, Letter};
 use super::publisher::Delivered;
 use super::{Attune, rows, topology};
@@ -125,7 +125,7 @@ impl Attune {
                 Err(Error::new(ErrorKind::ControlPlane, message)
                     .hint("start Attune's executor, or submit with `--direct`, which picks a worker itself"))
             }
-            Err(_) => Err(Error::new(ErrorKind::Unavailable, "the connection to the broker was closed")),
+            Err(_) => Err(closed()),
         }
     }
 
@@ -309,9 +309,7 @@ impl Attune {
         let posted = letter.into_iter().chain([Letter::event(&changed, self.now())]);
         let delivered: Vec<_> = posted.map(|letter| self.shared.publisher.post(letter)).collect();
         for delivered in delivered {
-            delivered
-                .await
-                .map_err(|_| Error::new(ErrorKind::Unavailable, "the broker could not be told"))?;
+            delivered.await.map_err(|_| closed())?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::required;
+use super::rows::moment_text;
 use super::waiting::Waiting;
 use crate::config::{Secret, ServersConfig};
 use crate::control_plane::clock::Clock;
@@ -236,9 +237,8 @@ impl Database {
             // them, the next one writes.
             let quick = "SET synchronous_commit TO off";
             bounded(sqlx::query(quick).execute(&mut connection)).await?;
-            let told = "SELECT pg_backend_pid(), to_char(clock_timestamp() AT TIME ZONE 'UTC', \
-                'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
-            let row = bounded(sqlx::query(told).fetch_one(&mut connection)).await?;
+            let told = format!("SELECT pg_backend_pid(), {}", moment_text("clock_timestamp()"));
+            let row = bounded(sqlx::query(sqlx::AssertSqlSafe(told)).fetch_one(&mut connection)).await?;
             vital.backend = Some(row.try_get(0).map_err(|error| refused(&error))?);
             self.learn_time(row.try_get(1).map_err(|error| refused(&error))?);
             vital.connection = Some(connection);
@@ -347,10 +347,7 @@ fn silent() -> Error {
 
 /// What the server, or the way to it, has against a statement.
 pub(super) fn refused(error: &sqlx::Error) -> Error {
-    let sentence = match error {
-        sqlx::Error::PoolTimedOut => "no connection to it could be made in time".to_owned(),
-        other => other.to_string(),
-    };
+    let sentence = error.to_string();
     if may_work_later(error) {
         return Error::new(ErrorKind::Unavailable, "the database is not available").because(sentence);
     }
@@ -366,12 +363,7 @@ fn may_work_later(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(database) => {
             database.code().is_some_and(|code| LATER.iter().any(|class| code.starts_with(class)))
         }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         _ => false,
     }
 }

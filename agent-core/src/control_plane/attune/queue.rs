@@ -1,16 +1,15 @@
 //! The queue over RabbitMQ: what is delivered is a hint, the row decides.
 
-use std::sync::LazyLock;
-
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 
+use super::broker::closed;
 use super::consumer::Receipt;
 use super::messages::{ExecutionRequest, Letter};
 use super::publisher::Delivered;
 use super::{Attune, rows};
 use crate::control_plane::{Announced, Announcements, Delivery, Notice, Queue, Record};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{ClaimKey, Event, ExecutionId, WorkerId};
 
 const SCHEDULED: &str = "SELECT id FROM execution WHERE worker = $1 AND status = 'scheduled' ORDER BY id";
@@ -20,11 +19,8 @@ const RELEASE: &str = "UPDATE execution SET status = 'requested', worker = NULL,
     WHERE id = ANY($1) AND worker = $2 \
     AND (status = 'scheduled' OR (status = 'running' AND started_at = $3::text::timestamptz))";
 
-static REQUESTS: LazyLock<String> = LazyLock::new(|| {
-    "SELECT id, action, action_ref, parent, enforcement, config FROM execution \
-     WHERE id = ANY($1) AND status = 'requested' ORDER BY id"
-        .to_owned()
-});
+const REQUESTS: &str = "SELECT id, action, action_ref, parent, enforcement, config FROM execution \
+    WHERE id = ANY($1) AND status = 'requested' ORDER BY id";
 
 impl Queue for Attune {
     type Receipt = Receipt;
@@ -149,7 +145,7 @@ impl Attune {
             .await?;
         let rows = self
             .database()
-            .run(move |connection| Box::pin(sqlx::query(REQUESTS.as_str()).bind(ids).fetch_all(connection)))
+            .run(move |connection| Box::pin(sqlx::query(REQUESTS).bind(ids).fetch_all(connection)))
             .await?;
         let requests = rows.iter().map(request).collect::<Result<Vec<_>>>()?;
         let now = self.now();
@@ -195,8 +191,4 @@ pub(super) fn request(row: &PgRow) -> Result<ExecutionRequest> {
             _ => None,
         },
     })
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Unavailable, "the connection to the broker was closed")
 }
