@@ -9,10 +9,12 @@ mod entrypoint;
 mod interpreter;
 mod observe;
 mod output;
+mod parameter_file;
 mod parameters;
 mod plan;
 mod report;
 mod stop;
+mod variables;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
