@@ -15,4 +15,5 @@ mod site;
 mod tls;
 mod topology;
 mod twins;
+mod versions;
 mod wire;

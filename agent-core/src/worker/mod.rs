@@ -39,7 +39,7 @@ pub struct Worker<R, Q> {
     registry: Arc<R>,
     queue: Arc<Q>,
     workshop: Arc<Workshop>,
-    offer: Offer,
+    registration: Registration,
     /// Cancelled once nothing new is to be claimed.
     draining: CancellationToken,
     /// The claims of this life.
@@ -82,13 +82,14 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             name: config.name.clone(),
             worker_type: config.worker_type,
             host: hostname(),
-            capabilities: offer.capabilities.clone(),
-            missing_runtimes: offer.missing.clone(),
+            capabilities: offer.capabilities,
+            missing_runtimes: offer.missing,
         };
         let id = until_available("the worker could not be registered", || registry.register(&registration))
             .await?;
         let draining = CancellationToken::new();
-        let worker = Self { id, config, registry, queue, workshop, offer, draining, held: Held::default() };
+        let held = Held::default();
+        let worker = Self { id, config, registry, queue, workshop, registration, draining, held };
         worker.take_over().await?;
         Ok(worker)
     }
@@ -130,7 +131,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         let active = || self.registry.set_status(self.id, WorkerStatus::Active);
         until_available("the worker could not be shown as active", active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
-            runtimes = ?self.offer.capabilities.runtimes, "the worker takes work");
+            runtimes = ?self.registration.capabilities.runtimes, "the worker takes work");
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
         let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
         let mut running = Running::new(self.config.max_concurrent);
@@ -191,12 +192,27 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                     );
                 }
             }
-            // Actions and runtimes are read anew with every claim: there is nothing to refresh.
+            // Actions and runtimes are read anew with every claim; only what the scheduler sees of us may be old.
             Notice::PackRegistered { pack, runtimes } => {
                 tracing::info!(pack, ?runtimes, "a pack was registered");
+                self.refresh();
             }
             Notice::PackDeleted { pack } => tracing::info!(pack, "a pack was deleted"),
         }
+    }
+
+    /// In a task of its own: a database that is away must not keep notices from being heard.
+    fn refresh(&self) {
+        let (registry, id) = (Arc::clone(&self.registry), self.id);
+        let offered = self.registration.capabilities.clone();
+        let draining = self.draining.clone();
+        tokio::spawn(draining.run_until_cancelled_owned(async move {
+            let refreshing = || registry.refresh(id, &offered);
+            if let Err(error) = until_available("what the worker offers could not be shown", refreshing).await
+            {
+                tracing::warn!(%error, "what the worker offers could not be shown anew");
+            }
+        }));
     }
 
     /// Stops what the control plane has given up, so that it cannot run beside another attempt.
