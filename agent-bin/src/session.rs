@@ -8,7 +8,7 @@ use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
-use agent_core::secrets::ChildEnvironment;
+use agent_core::secrets::{ChildEnvironment, Keyring};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Verb};
@@ -57,6 +57,8 @@ impl Session {
             spawner: Spawner::start()?,
             interpreters: found,
             environment: ChildEnvironment::new(std::env::vars_os(), &directories.artifacts),
+            keyring: Keyring::new(&self.config.security, &self.config.servers)?,
+            api_url: None,
             packs_dir: directories.packs,
             artifacts_dir: directories.artifacts,
             runtime_envs_dir: directories.runtime_envs,

@@ -41,12 +41,14 @@ async fn embedded(
 
 async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<ExitCode, Failure> {
     let config = &session.config;
+    config.security.check_tokens()?;
     let journal = Journal::of_worker(&config.worker.name, &journal_directories(&config.worker.work_dir))?;
     let name = format!("attune-agent {}", config.worker.name);
     // Both connections are made while the interpreters are looked for and the helper process starts.
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
-    let workshop = session.workshop(lookup::interpreters()?, Directories::configured(config), journal)?;
+    let mut workshop = session.workshop(lookup::interpreters()?, Directories::configured(config), journal)?;
+    workshop.api_url = Some(config.api_url.clone());
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::entrypoint::{self, Entrypoint};
 use super::parameter_file::ParameterFile;
+use super::unseal::Unsealed;
 use super::{Workshop, interpreter, parameters, variables};
-use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, WorkOrder};
+use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
 /// How one execution is to be run.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) execution: ExecutionId,
+    pub(super) action: Ref,
     pub(super) job: Job,
     /// What is written to standard input, which is then closed.
     pub(super) stdin: Vec<u8>,
@@ -20,13 +22,18 @@ pub(super) struct Plan {
     pub(super) output: OutputFormat,
     /// Where live logs go.
     pub(super) log_dir: PathBuf,
+    pub(super) unsealed: Unsealed,
     /// Removed when the plan is dropped, however the execution ends.
     _parameter_file: Option<ParameterFile>,
 }
 
 impl Plan {
     /// Decides how `order` is run here, or why it cannot be.
-    pub(super) fn new(order: &WorkOrder, workshop: &Workshop) -> Result<Self, Box<Outcome>> {
+    pub(super) fn new(
+        order: &WorkOrder,
+        unsealed: Unsealed,
+        workshop: &Workshop,
+    ) -> Result<Self, Box<Outcome>> {
         let action = &order.action;
         let Entrypoint { file, pack_dir } = match &order.file {
             Some(file) => entrypoint::loose(file)?,
@@ -36,7 +43,7 @@ impl Plan {
         let runner = interpreter::resolve(runtime, &workshop.interpreters)?;
         let rendered = parameters::render(&order.parameters, action.format)
             .map_err(|error| Box::new(Outcome::without_process(Reason::ParametersInvalid, error)))?;
-        let mut env = variables::of(order, runtime, workshop, &pack_dir);
+        let mut env = variables::of(order, runtime, workshop, &pack_dir, unsealed.token.as_ref());
         let (stdin, parameter_file) = match action.delivery {
             ParameterDelivery::Stdin => (rendered, None),
             ParameterDelivery::File => {
@@ -52,18 +59,20 @@ impl Plan {
         };
         Ok(Self {
             execution: order.execution,
+            action: action.reference.clone(),
             job: Job { program, args, env, cwd: pack_dir },
             stdin,
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
             log_dir: workshop.artifacts_dir.join(format!("execution_{}", order.execution)),
+            unsealed,
             _parameter_file: parameter_file,
         })
     }
 }
 
 /// The workflow task's limit, else the action's, else the worker's.
-fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
+pub(super) fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
     [order.task_timeout_seconds, order.action.timeout_seconds]
         .into_iter()
         .flatten()

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Workshop;
+use crate::config::Secret;
 use crate::model::{Runtime, WorkOrder};
 
 /// The action's whole environment (CONTRACT §3.7): the image's own, the contract's, the runtime's, the submission's.
@@ -12,6 +13,7 @@ pub(super) fn of(
     runtime: Option<&Runtime>,
     workshop: &Workshop,
     pack_dir: &Path,
+    token: Option<&Secret>,
 ) -> Vec<(OsString, OsString)> {
     let mut env = workshop.environment.variables();
     let mut set = |name: &str, value: OsString| {
@@ -26,6 +28,16 @@ pub(super) fn of(
     set("ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
     set("ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
     set("ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());
+    if let Some(url) = &workshop.api_url {
+        set("ATTUNE_API_URL", url.into());
+    }
+    if let Some(token) = token {
+        set("ATTUNE_API_TOKEN", token.expose().into());
+    }
+    if let Some(cause) = &order.origin.cause {
+        set("ATTUNE_RULE", cause.rule.clone().into());
+        set("ATTUNE_TRIGGER", cause.trigger.clone().into());
+    }
     if let Some(context) = order.parameters.get("context").and_then(serde_json::Value::as_object) {
         for (key, value) in context {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -10,6 +10,7 @@ mod reason;
 mod refs;
 mod runtime;
 mod schema;
+mod sealed;
 mod status;
 mod worker;
 
@@ -25,5 +26,6 @@ pub use runtime::{
     EnvOperation, EnvVar, ExecutionConfig, InlineStrategy, InterpreterConfig, Runtime, canonical_name,
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
+pub use sealed::{Cause, Envelope, Origin, Sealed, SealedKey, SealedOutput, SealedParameter};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
 pub use worker::{Capabilities, DetectedInterpreter, Registration, Taint, TaintEffect};

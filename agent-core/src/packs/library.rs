@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{ActionManifest, Pack};
 use crate::error::{Doing, Error, ErrorKind, Result};
-use crate::model::{Action, ExecutionId, Parameters, Runtime, RuntimeId, WorkOrder};
+use crate::model::{Action, ExecutionId, Origin, Parameters, Runtime, RuntimeId, Sealed, WorkOrder};
 
 /// Every pack below one directory.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ impl Library {
             parameters,
             env_vars: Vec::new(),
             task_timeout_seconds: None,
+            origin: Origin::default(),
+            sealed: Sealed::default(),
         })
     }
 }

@@ -23,6 +23,7 @@ mod publisher;
 mod queue;
 mod registry;
 mod rows;
+mod sealed;
 mod topology;
 mod waiting;
 
