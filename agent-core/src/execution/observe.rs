@@ -1,5 +1,6 @@
 //! Watching an action: its streams, its end, and the orders to end it.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -91,13 +92,11 @@ pub(super) async fn observe(
     let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
     let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
     let data = if succeeded && plan.output != OutputFormat::Text {
-        match veil.original() {
-            Some(text) => output::parse(&text, plan.output),
-            None => {
-                let whole = Capture::whole(&stdout, total, limit).await;
-                whole.and_then(|text| output::parse(&text, plan.output))
-            }
-        }
+        let text = match veil.original() {
+            Some(text) => Ok(text),
+            None => Capture::whole(&stdout, total, limit).await.map(Cow::Owned),
+        };
+        text.and_then(|text| output::parse(&text, plan.output))
     } else {
         Ok(None)
     };

@@ -14,7 +14,7 @@ use crate::config::Secret;
 use crate::model::{ExecutionId, Origin, Ref};
 
 /// A token outlives its execution by this: what an action says last may be on its way.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// Whom the API takes an execution for that nobody is named for, as the reference does.
 const NOBODY: i64 = 1;
