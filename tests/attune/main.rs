@@ -11,6 +11,7 @@ mod outages;
 mod registration;
 mod runtimes;
 mod secrecy;
+mod secrets;
 mod site;
 mod tls;
 mod topology;

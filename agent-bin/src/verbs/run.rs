@@ -42,6 +42,7 @@ async fn embedded(
 
 async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<ExitCode, Failure> {
     let config = &session.config;
+    config.security.check_tokens()?;
     let work_dir = WorkDir::of_worker(&config.worker.name, &work_directories(&config.worker.work_dir))?;
     let journal = work_dir.journal()?;
     let name = format!("attune-agent {}", config.worker.name);
@@ -49,7 +50,8 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
     let directories = Directories::configured(config, &work_dir);
-    let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
+    let mut workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
+    workshop.api_url = Some(config.api_url.clone());
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done

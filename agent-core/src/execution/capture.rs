@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use crate::model::StreamReport;
 
 /// How much of a stream goes into `execution.result`, which the control plane indexes: more is slow for everybody.
-const INLINE_BYTES: usize = 1 << 20;
+pub(super) const INLINE_BYTES: usize = 1 << 20;
 
 /// How much of the end is kept where not everything can be.
 const TAIL_BYTES: usize = 64 << 10;
@@ -39,7 +39,7 @@ pub(super) struct Capture {
 enum Log {
     Unopened(PathBuf),
     Open(PathBuf, File),
-    /// It could not be written; the execution goes on, and what memory holds has to do.
+    /// There is to be none, or it could not be written; the execution goes on, and what memory holds has to do.
     Unavailable,
 }
 
@@ -73,6 +73,11 @@ impl Capture {
             tail: VecDeque::new(),
             log: Log::Unopened(log_dir.join(format!("{name}.log"))),
         }
+    }
+
+    /// Captures the stream `name` in memory alone.
+    pub(super) fn in_memory(name: &'static str, limit: usize) -> Self {
+        Self { log: Log::Unavailable, ..Self::new(name, limit.min(INLINE_BYTES), Path::new("")) }
     }
 
     /// Takes what was printed next.
@@ -164,6 +169,11 @@ impl Capture {
     /// Bytes printed so far.
     pub(super) const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Bytes that are kept in the log, or in memory where there is to be none.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
     }
 
     fn report(self, log: Option<PathBuf>) -> StreamReport {
