@@ -30,4 +30,6 @@ ids! {
     RuntimeId,
     /// `pack.id`.
     PackId,
+    /// `artifact_version.id`.
+    ArtifactVersionId,
 }
