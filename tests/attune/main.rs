@@ -1,5 +1,6 @@
 //! The built binary on real servers: PostgreSQL and RabbitMQ. What is asserted is what they hold, never our own structs.
 
+mod artifacts;
 mod chaos;
 mod claims;
 mod commands;
@@ -15,4 +16,5 @@ mod site;
 mod tls;
 mod topology;
 mod twins;
+mod versions;
 mod wire;

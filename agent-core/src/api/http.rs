@@ -132,8 +132,7 @@ impl Client {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<Sender> {
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| self.away(error))?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| self.away(error))?;
         tokio::spawn(async move {
             // Whoever waits for an answer on it is told; nobody else has to be.
             connection.await.ok();
@@ -185,7 +184,9 @@ impl Exchange {
         timeout(ANSWER_PATIENCE, reading)
             .await
             .map_err(|_| Error::new(ErrorKind::Unavailable, "the API does not end its answer"))?
-            .map_err(|error| Error::new(ErrorKind::Unavailable, "the API's answer broke off").because(error))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "the API's answer broke off").because(error)
+            })?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(self.sender);

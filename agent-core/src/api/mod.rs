@@ -6,9 +6,9 @@ mod token;
 use std::path::Path;
 
 use bytes::Bytes;
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
 use hyper::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use jiff::Timestamp;
 
 use self::http::{Answer, Client};
@@ -75,7 +75,8 @@ impl Api {
 
     /// The archive of a pack, to be read piece by piece.
     pub(crate) async fn archive(&self, pack: &PackRef) -> Result<http::Body> {
-        let answer = self.request(Method::GET, &format!("packs/{}/archive", pack.as_str()), Bytes::new()).await?;
+        let answer =
+            self.request(Method::GET, &format!("packs/{}/archive", pack.as_str()), Bytes::new()).await?;
         answer.into_body().await
     }
 
@@ -89,7 +90,9 @@ impl Api {
                 .header(HOST, self.client.authority())
                 .header(AUTHORIZATION, format!("Bearer {}", token.expose()))
                 .body(Full::new(content.clone()))
-                .map_err(|error| Error::new(ErrorKind::System, "a request cannot be written").because(error))?;
+                .map_err(|error| {
+                    Error::new(ErrorKind::System, "a request cannot be written").because(error)
+                })?;
             let exchange = self.client.send(request).await?;
             if last || exchange.status() != StatusCode::UNAUTHORIZED {
                 return Ok(exchange);
@@ -108,9 +111,8 @@ fn refusal<B>(response: &Response<B>) -> Option<Error> {
     }
     let error = |kind, message: &str| Some(Error::new(kind, format!("the API answers {status}{message}")));
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            error(ErrorKind::ControlPlane, "").map(|error| error.hint("`security.jwt_secret` has to be the API's own, and both clocks right"))
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => error(ErrorKind::ControlPlane, "")
+            .map(|error| error.hint("`security.jwt_secret` has to be the API's own, and both clocks right")),
         StatusCode::PAYLOAD_TOO_LARGE => error(ErrorKind::ControlPlane, ": the file is larger than it takes")
             .map(|error| {
                 error.hint(

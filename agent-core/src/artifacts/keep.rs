@@ -62,7 +62,10 @@ impl Artifacts {
         // It goes on when nobody waits for it any more.
         let task = self.shared.tasks.spawn(async move {
             tokio::time::timeout(TENACITY, keeping.all(leavings)).await.unwrap_or_else(|_| {
-                tracing::warn!(execution = execution.0, "the files of an execution could not be kept in time");
+                tracing::warn!(
+                    execution = execution.0,
+                    "the files of an execution could not be kept in time"
+                );
                 Kept::default()
             })
         });
@@ -125,7 +128,9 @@ impl Keeping {
         };
         let entering = insist("logs could not be entered", || self.registry.enter_logs(new.clone()));
         let ((), entered) = tokio::join!(following, entering);
-        for LogVersion { stream, version, .. } in self.failed("logs could not be entered", entered).unwrap_or_default() {
+        for LogVersion { stream, version, .. } in
+            self.failed("logs could not be entered", entered).unwrap_or_default()
+        {
             let Some(at) = logs.iter().position(|log| log.stream == stream) else { continue };
             let placed = self.place(&logs[at], remotes[at].as_deref(), &version).await;
             if self.failed("a log could not be stored", placed).is_some() {
@@ -133,9 +138,8 @@ impl Keeping {
                 continue;
             }
             // A version that nobody can read is none.
-            let removed = insist("a version could not be removed", || {
-                self.registry.remove_versions(vec![version.id])
-            });
+            let removed =
+                insist("a version could not be removed", || self.registry.remove_versions(vec![version.id]));
             self.failed("a version without a file could not be removed", removed.await);
         }
         self.sweep(&logs, &remotes);
@@ -158,9 +162,13 @@ impl Keeping {
                 // It goes with its last log.
                 std::fs::remove_dir(directory).ok();
             }
-            self.failed("a log that was sent could not be removed", swept.map_err(|error| {
-                Error::new(ErrorKind::System, format!("cannot remove {}", log.path.display())).because(error)
-            }));
+            self.failed(
+                "a log that was sent could not be removed",
+                swept.map_err(|error| {
+                    Error::new(ErrorKind::System, format!("cannot remove {}", log.path.display()))
+                        .because(error)
+                }),
+            );
         }
     }
 
@@ -201,7 +209,9 @@ impl Keeping {
         });
         match local.await? {
             Ok(size) => Ok(size),
-            Err(remote) => insist("a file could not be asked for", || Box::pin(remote.api.length(path))).await,
+            Err(remote) => {
+                insist("a file could not be asked for", || Box::pin(remote.api.length(path))).await
+            }
         }
     }
 

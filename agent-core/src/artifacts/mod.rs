@@ -31,7 +31,7 @@ pub(crate) use live::{LiveLog, WrittenLog};
 pub use transport::{Remote, Transport, TransportChoice, UnknownTransport};
 
 use crate::control_plane::ArtifactRegistry;
-use crate::model::{ExecutionId, Stream};
+use crate::model::{ExecutionId, Stream, WorkerId};
 
 /// Where files of executions go. All executions of a worker share it; cloning is cheap.
 #[derive(Debug, Clone)]
@@ -65,6 +65,13 @@ impl Artifacts {
         Self { shared: Arc::new(Shared { directory, transport, registry, tasks }) }
     }
 
+    /// From now on, files are sent in the name of this worker.
+    pub fn identify(&self, worker: WorkerId) {
+        if let Transport::Api(remote) | Transport::Auto(remote) = &self.shared.transport {
+            remote.api.identify(worker);
+        }
+    }
+
     /// Where artifacts are: `artifacts_dir`.
     pub fn directory(&self) -> &Path {
         &self.shared.directory
@@ -80,7 +87,10 @@ impl Artifacts {
         let tasks = &self.shared.tasks;
         tasks.close();
         if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
-            tracing::warn!(files = tasks.len(), "logs of executions that have ended are not stored and are given up");
+            tracing::warn!(
+                files = tasks.len(),
+                "logs of executions that have ended are not stored and are given up"
+            );
         }
     }
 }

@@ -42,12 +42,7 @@ struct Waiting {
 impl Attune {
     /// The artifacts of this control plane. Logs of actions that do not say otherwise are kept by `retention`.
     pub fn artifacts(&self, retention: Retention) -> Artifacts {
-        Artifacts {
-            attune: self.clone(),
-            retention,
-            waiting: Mutex::default(),
-            turn: AsyncMutex::default(),
-        }
+        Artifacts { attune: self.clone(), retention, waiting: Mutex::default(), turn: AsyncMutex::default() }
     }
 }
 
@@ -72,7 +67,8 @@ impl ArtifactRegistry for Artifacts {
 
     fn set_sizes(&self, sizes: Vec<(ArtifactVersionId, u64)>) -> BoxFuture<'_, Result<()>> {
         /// An artifact shows the size of its latest version.
-        const SET: &str = "WITH measured AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS m(id, bytes)),
+        const SET: &str =
+            "WITH measured AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS m(id, bytes)),
              changed AS (
                UPDATE artifact_version v SET size_bytes = m.bytes FROM measured m
                WHERE v.id = m.id AND v.size_bytes IS DISTINCT FROM m.bytes
@@ -170,9 +166,7 @@ impl Artifacts {
         let script = self.script(logs);
         let database = self.attune.database();
         let rows = database
-            .run(move |connection| {
-                Box::pin(sqlx::raw_sql(sqlx::AssertSqlSafe(script)).fetch_all(connection))
-            })
+            .run(move |connection| Box::pin(sqlx::raw_sql(sqlx::AssertSqlSafe(script)).fetch_all(connection)))
             .await?;
         // Only the last statement answers with these columns.
         rows.iter().filter(|row| row_is_log(row)).map(log_version).collect()

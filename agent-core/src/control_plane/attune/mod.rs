@@ -24,6 +24,7 @@ mod publisher;
 mod queue;
 mod registry;
 mod rows;
+mod runtimes;
 mod topology;
 mod waiting;
 
