@@ -64,6 +64,7 @@ impl Session {
             private_dir: directories.private.unwrap_or_else(|| environment.temp_dir()),
             environment,
             packs_dir: directories.packs,
+            remote_packs: None,
             artifacts: Artifacts::local(directories.artifacts),
             runtime_envs_dir: directories.runtime_envs,
             limits: self.config.worker.limits,

@@ -48,10 +48,13 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     // Both connections are made while the interpreters are looked for and the helper process starts.
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
-    let directories = Directories::configured(config, &work_dir);
-    let artifacts = transfer::artifacts(config, &plane, &work_dir)?;
+    let api = transfer::api(config)?;
+    let mut directories = Directories::configured(config, &work_dir);
+    let remote_packs = transfer::packs(&mut directories.packs, api.as_ref(), &plane, &work_dir);
+    let artifacts = transfer::artifacts(config, api, &plane, &work_dir)?;
     let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
-    let done = work(session, &plane, Workshop { artifacts, ..workshop }, orders).await;
+    let workshop = Workshop { artifacts, remote_packs, ..workshop };
+    let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Artifacts, Remote, Shared, WrittenLog, upload, volume};
-use crate::backoff::Backoff;
+use crate::backoff::until_available;
 use crate::control_plane::{ArtifactRegistry, LogVersion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
@@ -126,7 +126,7 @@ impl Keeping {
                 self.failed("a live log could not be sent to the API", follower.finish().await);
             }
         };
-        let entering = insist("logs could not be entered", || self.registry.enter_logs(new.clone()));
+        let entering = until_available("logs could not be entered", || self.registry.enter_logs(new.clone()));
         let ((), entered) = tokio::join!(following, entering);
         for LogVersion { stream, version, .. } in
             self.failed("logs could not be entered", entered).unwrap_or_default()
@@ -138,8 +138,9 @@ impl Keeping {
                 continue;
             }
             // A version that nobody can read is none.
-            let removed =
-                insist("a version could not be removed", || self.registry.remove_versions(vec![version.id]));
+            let removed = until_available("a version could not be removed", || {
+                self.registry.remove_versions(vec![version.id])
+            });
             self.failed("a version without a file could not be removed", removed.await);
         }
         self.sweep(&logs, &remotes);
@@ -174,7 +175,9 @@ impl Keeping {
 
     /// Versions that the action made: how large their files are by now, and those that hold nothing are removed.
     async fn measure(&self) -> Result<()> {
-        let own = insist("versions could not be read", || self.registry.own_versions(self.execution)).await?;
+        let own =
+            until_available("versions could not be read", || self.registry.own_versions(self.execution))
+                .await?;
         if own.is_empty() {
             return Ok(());
         }
@@ -187,10 +190,11 @@ impl Keeping {
             }
         }
         if !sizes.is_empty() {
-            insist("sizes could not be written", || self.registry.set_sizes(sizes.clone())).await?;
+            until_available("sizes could not be written", || self.registry.set_sizes(sizes.clone())).await?;
         }
         if !empty.is_empty() {
-            insist("versions could not be removed", || self.registry.remove_versions(empty.clone())).await?;
+            until_available("versions could not be removed", || self.registry.remove_versions(empty.clone()))
+                .await?;
         }
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Keeping {
         match local.await? {
             Ok(size) => Ok(size),
             Err(remote) => {
-                insist("a file could not be asked for", || Box::pin(remote.api.length(path))).await
+                until_available("a file could not be asked for", || Box::pin(remote.api.length(path))).await
             }
         }
     }
@@ -221,21 +225,6 @@ impl Keeping {
             tracing::warn!(execution = self.execution.0, %error, hint = error.hint_text(), "{what}");
         })
         .ok()
-    }
-}
-
-/// Repeats `attempt` while it may work later.
-async fn insist<T, F: Future<Output = Result<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> Result<T> {
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt().await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let pause = backoff.next();
-                tracing::warn!(%error, retry_ms = pause.as_millis(), "{what} and that is tried again");
-                tokio::time::sleep(pause).await;
-            }
-            done => return done,
-        }
     }
 }
 

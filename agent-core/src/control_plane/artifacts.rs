@@ -1,4 +1,4 @@
-//! What is asked of a control plane that keeps artifacts. One that keeps none has nothing to answer: then live logs are
+//! What is asked of a control plane that keeps artifacts, and knows packs that are not here. One that keeps none has nothing to answer: then live logs are
 //! all there is.
 
 use std::fmt;
@@ -24,7 +24,10 @@ pub trait ArtifactRegistry: fmt::Debug + Send + Sync + 'static {
 
     /// Removes versions that have turned out to hold nothing.
     fn remove_versions(&self, versions: Vec<ArtifactVersionId>) -> BoxFuture<'_, Result<()>>;
+}
 
+/// What remembers which packs there are.
+pub trait PackRegistry: fmt::Debug + Send + Sync + 'static {
     /// Every pack that the control plane knows.
     fn packs(&self) -> BoxFuture<'_, Result<Vec<PackRef>>>;
 }

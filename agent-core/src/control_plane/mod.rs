@@ -21,7 +21,7 @@ pub mod embedded;
 mod journal;
 pub mod solo;
 
-pub use artifacts::{ArtifactRegistry, LogVersion};
+pub use artifacts::{ArtifactRegistry, LogVersion, PackRegistry};
 pub use journal::{Entry, Journal, Record};
 
 /// What one execution needs of the memory: that it is ours alone, and that its end is kept.

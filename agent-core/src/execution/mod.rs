@@ -34,6 +34,7 @@ use self::plan::Plan;
 use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
+use crate::packs::RemotePacks;
 use crate::process::{SpawnError, Spawner};
 use crate::secrets::ChildEnvironment;
 
@@ -48,6 +49,8 @@ pub struct Workshop {
     pub environment: ChildEnvironment,
     /// Where packs are.
     pub packs_dir: PathBuf,
+    /// What fills that directory from the API, where the API does not share it.
+    pub remote_packs: Option<Arc<RemotePacks>>,
     /// Where logs go, and what else executions leave behind.
     pub artifacts: Artifacts,
     /// Where environments with dependencies are.
@@ -109,6 +112,14 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Ok(order) => order,
         Err(outcome) => return outcome.clone(),
     };
+    if let Some(packs) = &workshop.remote_packs
+        && order.file.is_none()
+    {
+        tokio::select! {
+            () = packs.ensure(order.pack()) => {}
+            _ = stop.ordered() => {}
+        }
+    }
     match stop.now() {
         Some(Stop::Cancel) => {
             return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");

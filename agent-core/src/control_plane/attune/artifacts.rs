@@ -12,7 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use super::{Attune, rows};
 use crate::control_plane::{ArtifactRegistry, LogVersion};
 use crate::error::{Error, Result};
-use crate::model::{ArtifactVersionId, ExecutionId, FileVersion, NewLog, PackRef, Retention, Stream};
+use crate::model::{ArtifactVersionId, ExecutionId, FileVersion, NewLog, Retention, Stream};
 
 /// How many executions' logs one statement enters at most.
 const BATCH: usize = 64;
@@ -95,21 +95,6 @@ impl ArtifactRegistry for Artifacts {
                 .run(move |connection| Box::pin(sqlx::query(REMOVE).bind(ids).execute(connection)))
                 .await?;
             Ok(())
-        })
-    }
-
-    fn packs(&self) -> BoxFuture<'_, Result<Vec<PackRef>>> {
-        Box::pin(async move {
-            let database = self.attune.database();
-            let packs: Vec<String> = database
-                .run(|connection| {
-                    Box::pin(sqlx::query_scalar("SELECT ref FROM pack ORDER BY id").fetch_all(connection))
-                })
-                .await?;
-            packs
-                .into_iter()
-                .map(|name| name.parse().map_err(|error| rows::corrupt("pack.ref", error)))
-                .collect()
         })
     }
 }
