@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_core::Result;
+use agent_core::artifacts::Artifacts;
 use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
@@ -65,7 +66,8 @@ impl Session {
             keyring: Keyring::new(&self.config.security, &self.config.servers)?,
             api_url: None,
             packs_dir: directories.packs,
-            artifacts_dir: directories.artifacts,
+            remote_packs: None,
+            artifacts: Artifacts::local(directories.artifacts),
             runtime_envs_dir: directories.runtime_envs,
             limits: self.config.worker.limits,
             journal,

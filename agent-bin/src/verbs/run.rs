@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::cli::RunArgs;
 use crate::exit::Failure;
-use crate::lookup;
 use crate::session::{Directories, Session};
+use crate::{lookup, transfer};
 
 pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Failure> {
     // Heard from the first moment: a worker that is told to stop while it starts must not be lost.
@@ -49,9 +49,13 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     // Both connections are made while the interpreters are looked for and the helper process starts.
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
-    let directories = Directories::configured(config, &work_dir);
-    let mut workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
-    workshop.api_url = Some(config.api_url.clone());
+    let api = transfer::api(config)?;
+    let mut directories = Directories::configured(config, &work_dir);
+    let remote_packs = transfer::packs(&mut directories.packs, api.as_ref(), &plane, &work_dir);
+    let artifacts = transfer::artifacts(config, api, &plane, &work_dir)?;
+    let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
+    let api_url = Some(config.api_url.clone());
+    let workshop = Workshop { artifacts, remote_packs, api_url, ..workshop };
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done

@@ -14,12 +14,14 @@ use crate::model::{
     Registration, WorkOrder, WorkerId, WorkerStatus,
 };
 
+mod artifacts;
 pub mod attune;
 mod clock;
 pub mod embedded;
 mod journal;
 pub mod solo;
 
+pub use artifacts::{ArtifactRegistry, LogVersion, PackRegistry};
 pub use journal::{Entry, Journal, Record};
 
 /// What one execution needs of the memory: that it is ours alone, and that its end is kept.

@@ -35,8 +35,10 @@ pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 use self::entrypoint::{Code, Entrypoint};
 use self::plan::Plan;
 use self::unseal::Unsealed;
+use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
+use crate::packs::RemotePacks;
 use crate::process::{SpawnError, Spawner};
 use crate::secrets::{ChildEnvironment, Keyring};
 
@@ -55,8 +57,10 @@ pub struct Workshop {
     pub api_url: Option<String>,
     /// Where packs are.
     pub packs_dir: PathBuf,
-    /// Where logs go.
-    pub artifacts_dir: PathBuf,
+    /// What fills that directory from the API, where the API does not share it.
+    pub remote_packs: Option<Arc<RemotePacks>>,
+    /// Where logs go, and what else executions leave behind.
+    pub artifacts: Artifacts,
     /// Where environments with dependencies are.
     pub runtime_envs_dir: PathBuf,
     /// Where files go that only the worker may read.
@@ -141,6 +145,14 @@ async fn carry_out_unsealed(
         Ok(order) => order,
         Err(outcome) => return outcome.clone(),
     };
+    if let Some(packs) = &workshop.remote_packs
+        && order.file.is_none()
+    {
+        tokio::select! {
+            () = packs.ensure(order.pack()) => {}
+            _ = stop.ordered() => {}
+        }
+    }
     match stop.now() {
         Some(Stop::Cancel) => {
             return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
@@ -158,8 +170,9 @@ async fn carry_out_unsealed(
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
-    let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
-    observation.conclude(&plan, &workshop.keyring)
+    let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
+    let kept = workshop.artifacts.keep(observation.leavings(order, &plan)).await;
+    observation.conclude(&plan, kept, &workshop.keyring)
 }
 
 /// Finds what runs and what runs it, and decides how.

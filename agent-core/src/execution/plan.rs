@@ -22,8 +22,6 @@ pub(super) struct Plan {
     pub(super) stdin: Vec<u8>,
     pub(super) timeout: Duration,
     pub(super) output: OutputFormat,
-    /// Where live logs go.
-    pub(super) log_dir: PathBuf,
     pub(super) unsealed: Unsealed,
     /// Removed when the plan is dropped, however the execution ends.
     _private_files: Vec<PrivateFile>,
@@ -69,7 +67,6 @@ impl Plan {
             stdin,
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
-            log_dir: workshop.artifacts_dir.join(format!("execution_{}", order.execution)),
             unsealed,
             _private_files: private_files,
         })

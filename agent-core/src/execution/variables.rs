@@ -23,7 +23,7 @@ pub(super) fn of(
     set(&mut env, "ATTUNE_EXEC_ID", order.execution.to_string().into());
     set(&mut env, "ATTUNE_ACTION", action.reference.as_str().into());
     set(&mut env, "ATTUNE_PACK_REF", action.pack.as_str().into());
-    set(&mut env, "ATTUNE_ARTIFACTS_DIR", workshop.artifacts_dir.clone().into());
+    set(&mut env, "ATTUNE_ARTIFACTS_DIR", workshop.artifacts.directory().into());
     set(&mut env, "ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
     set(&mut env, "ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
     set(&mut env, "ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());

@@ -1,6 +1,7 @@
 //! What we know about the world: the values that cross the ports, with the control plane's own names.
 
 mod action;
+mod artifact;
 mod ending;
 mod event;
 mod execution;
@@ -16,10 +17,13 @@ mod version;
 mod worker;
 
 pub use action::{Action, OutputFormat, ParameterDelivery, ParameterFormat};
+pub use artifact::{
+    FilePath, FileVersion, NewLog, NotBelow, Retention, RetentionPolicy, Stream, UnknownPolicy,
+};
 pub use ending::{ClaimKey, Ending};
 pub use event::Event;
 pub use execution::{Attempt, Dispatch, Execution, Parameters, WorkOrder};
-pub use ids::{ActionId, ExecutionId, PackId, RuntimeId, RuntimeVersionId, WorkerId};
+pub use ids::{ActionId, ArtifactVersionId, ExecutionId, PackId, RuntimeId, RuntimeVersionId, WorkerId};
 pub use outcome::{Exit, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};

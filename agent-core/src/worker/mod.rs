@@ -14,6 +14,7 @@ mod take;
 mod work_dir;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +25,16 @@ pub use work_dir::WorkDir;
 use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
 use self::running::Running;
-use crate::backoff::Backoff;
+use crate::backoff::until_available;
 use crate::config::{WorkerConfig, hostname};
 use crate::control_plane::{Notice, Queue, Record, Registry};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
-use crate::model::{Registration, WorkerId, WorkerStatus};
+use crate::model::{PackRef, Registration, WorkerId, WorkerStatus};
+use crate::packs::RemotePacks;
+
+/// How long the last files of executions that have ended may take to arrive.
+const LAST_FILES: Duration = Duration::from_secs(2);
 
 /// A worker that is registered and has not begun to take work.
 #[derive(Debug)]
@@ -87,6 +92,10 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         };
         let id = until_available("the worker could not be registered", || registry.register(&registration))
             .await?;
+        workshop.artifacts.identify(id);
+        if let Some(packs) = &workshop.remote_packs {
+            packs.complete(id).await;
+        }
         let draining = CancellationToken::new();
         let held = Held::default();
         let worker = Self { id, config, registry, queue, workshop, registration, draining, held };
@@ -141,6 +150,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             End::Replaced(_) => Shutdown::Now,
         };
         self.drain(&mut running, order, &mut orders, &mut alarms).await;
+        self.workshop.artifacts.settled(LAST_FILES).await;
         heartbeat.abort();
         if let End::Replaced(error) = end {
             return Err(error);
@@ -195,9 +205,28 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             // Actions and runtimes are read anew with every claim; only what the scheduler sees of us may be old.
             Notice::PackRegistered { pack, runtimes } => {
                 tracing::info!(pack, ?runtimes, "a pack was registered");
+                self.heed_pack(pack, |packs, pack| async move { packs.refresh(&pack).await });
                 self.refresh();
             }
-            Notice::PackDeleted { pack } => tracing::info!(pack, "a pack was deleted"),
+            Notice::PackDeleted { pack } => {
+                tracing::info!(pack, "a pack was deleted");
+                self.heed_pack(pack, |packs, pack| async move { packs.remove(&pack).await });
+            }
+        }
+    }
+
+    /// Does to a pack that comes from the API what has been done to it there; notices are heard meanwhile.
+    fn heed_pack<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        pack: &str,
+        heed: impl FnOnce(Arc<RemotePacks>, PackRef) -> F,
+    ) {
+        let Some(packs) = &self.workshop.remote_packs else { return };
+        match pack.parse() {
+            Ok(pack) => {
+                tokio::spawn(self.draining.clone().run_until_cancelled_owned(heed(Arc::clone(packs), pack)));
+            }
+            Err(error) => tracing::warn!(%error, "news of a pack that there cannot be"),
         }
     }
 
@@ -228,23 +257,5 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             "the worker is cut off from its database for too long: it stops what it runs"
         );
         running.stop_all(Stop::Fence);
-    }
-}
-
-/// Repeats `attempt` while the control plane cannot be reached.
-async fn until_available<T, F: Future<Output = Result<T>>>(
-    what: &str,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T> {
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt().await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let pause = backoff.next();
-                tracing::warn!(%error, retry_ms = pause.as_millis(), "{what} and is tried again");
-                tokio::time::sleep(pause).await;
-            }
-            done => return done,
-        }
     }
 }
