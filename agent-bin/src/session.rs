@@ -1,5 +1,6 @@
 //! What every verb that runs something needs: the configuration, the async runtime, and what the workshop is made of.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
-use agent_core::secrets::ChildEnvironment;
+use agent_core::secrets::{ChildEnvironment, HiddenVariables};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Verb};
@@ -17,6 +18,9 @@ use crate::exit::Failure;
 /// One run of this program.
 pub(crate) struct Session {
     pub(crate) config: Config,
+    /// What this process was started with, without what nobody may see.
+    variables: Vec<(OsString, OsString)>,
+    hidden: HiddenVariables,
     runtime: Runtime,
 }
 
@@ -25,6 +29,8 @@ pub(crate) struct Directories {
     pub(crate) packs: PathBuf,
     pub(crate) artifacts: PathBuf,
     pub(crate) runtime_envs: PathBuf,
+    /// What actions may write to where they have neither a home nor a temporary directory.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Session {
@@ -33,13 +39,21 @@ impl Session {
         // A worker's log is its voice; anywhere else it would talk over the answer.
         let quiet = !matches!(cli.verb, None | Some(Verb::Run(_) | Verb::Wait(_)));
         let level = quiet.then(|| ("RUST_LOG".into(), "warn".into()));
+        let mut variables: Vec<_> = std::env::vars_os().collect();
         // What comes first wins: the command line, the environment, this verb's own default.
-        let environment = named.into_iter().chain(std::env::vars_os()).chain(level);
+        let environment = named.into_iter().chain(variables.clone()).chain(level);
         let config = Config::load(&Sources::read(cli.config.as_deref(), environment)?)?;
+        // From here on credentials are where they are used, and nowhere else.
+        let hidden = HiddenVariables::new(&config.worker.hidden_variables);
+        agent_core::process::wipe_variables(|name| hidden.cover(name));
+        variables.retain(|(name, _)| !hidden.cover(name));
+        if config.worker.allow_dump {
+            agent_core::process::allow_dumps();
+        }
         agent_core::telemetry::init_logs(&config.log);
         // The agent waits more than it computes: a second thread would cost more in wake-ups than it could do.
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { config, runtime })
+        Ok(Self { config, variables, hidden, runtime })
     }
 
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -54,9 +68,9 @@ impl Session {
         journal: Arc<Journal>,
     ) -> Result<Workshop, Failure> {
         Ok(Workshop {
-            spawner: Spawner::start()?,
+            spawner: Spawner::start(self.config.worker.confinement.clone())?,
             interpreters: found,
-            environment: ChildEnvironment::new(std::env::vars_os(), &directories.artifacts),
+            environment: ChildEnvironment::new(self.variables.clone(), &self.hidden, &directories.scratch),
             packs_dir: directories.packs,
             artifacts_dir: directories.artifacts,
             runtime_envs_dir: directories.runtime_envs,
@@ -70,7 +84,7 @@ impl Directories {
     /// Where the configuration says.
     pub(crate) fn configured(config: &Config) -> Self {
         let DirectoriesConfig { packs, runtime_envs, artifacts } = config.directories.clone();
-        Self { packs, artifacts, runtime_envs }
+        Self { packs, artifacts, runtime_envs, scratch: config.worker.work_dir.clone() }
     }
 
     /// The three directories below one.
@@ -79,6 +93,7 @@ impl Directories {
             packs: directory.join("packs"),
             artifacts: directory.join("artifacts"),
             runtime_envs: directory.join("runtime_envs"),
+            scratch: directory.to_owned(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod capture;
 mod claim;
 mod entrypoint;
+mod exceeded;
 mod interpreter;
 mod observe;
 mod output;
@@ -30,7 +31,7 @@ pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
 use crate::control_plane::{Announcements, Executions, Journal};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason};
-use crate::process::{SpawnError, Spawner};
+use crate::process::{ProcessLimits, SpawnError, Spawner};
 use crate::secrets::ChildEnvironment;
 
 /// What all executions of a worker share.
@@ -65,6 +66,8 @@ pub struct Limits {
     pub stdout_bytes: usize,
     /// Bytes of standard error that are kept.
     pub stderr_bytes: usize,
+    /// What its processes may use.
+    pub process: ProcessLimits,
 }
 
 /// Runs what `claim` holds to its very end and reports it; returns the outcome that was reported.
@@ -121,7 +124,7 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
-    observation.conclude(&plan)
+    observation.conclude(&plan, &workshop.limits.process)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

@@ -2,4 +2,4 @@
 
 mod child_environment;
 
-pub use child_environment::{ChildEnvironment, HIDDEN_NAMES, HIDDEN_PREFIXES};
+pub use child_environment::{ChildEnvironment, HIDDEN_NAMES, HIDDEN_PREFIXES, HiddenVariables};
