@@ -16,6 +16,7 @@
 
 pub mod config;
 pub mod control_plane;
+pub mod environment;
 pub mod execution;
 pub mod model;
 pub mod packs;

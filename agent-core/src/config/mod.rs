@@ -36,6 +36,8 @@ pub struct Config {
     pub servers: ServersConfig,
     /// Where packs, environments and artifacts are.
     pub directories: DirectoriesConfig,
+    /// `environments.*`
+    pub environments: EnvironmentsConfig,
     /// `log.*`
     pub log: LogConfig,
 }
@@ -95,6 +97,15 @@ pub struct DirectoriesConfig {
     pub runtime_envs: PathBuf,
     /// Logs and artifacts.
     pub artifacts: PathBuf,
+}
+
+/// How environments with dependencies are built and kept.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvironmentsConfig {
+    /// How long one build may take.
+    pub build_timeout: Duration,
+    /// How long an environment is kept that nothing uses.
+    pub retention: Duration,
 }
 
 /// Text that must not be seen: it has no way to be printed.
@@ -263,6 +274,10 @@ impl Config {
                 packs: directory("packs_base_dir")?,
                 runtime_envs: directory("runtime_envs_dir")?,
                 artifacts: directory("artifacts_dir")?,
+            },
+            environments: EnvironmentsConfig {
+                build_timeout: sources.seconds("environments.build_timeout")?,
+                retention: sources.seconds("environments.retention")?,
             },
             worker: WorkerConfig {
                 name: match sources.get("worker.name", |name: &String| !name.trim().is_empty())? {

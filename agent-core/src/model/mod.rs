@@ -22,7 +22,8 @@ pub use outcome::{Exit, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
 pub use runtime::{
-    EnvOperation, EnvVar, ExecutionConfig, InlineStrategy, InterpreterConfig, Runtime, canonical_name,
+    DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineStrategy,
+    InterpreterConfig, Runtime, canonical_name,
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
