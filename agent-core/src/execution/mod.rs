@@ -4,14 +4,15 @@
 //! only a claim makes a plan, and only with a claim does [`crate::process::Spawner`] start a process.
 
 mod capture;
+mod choice;
 mod claim;
 mod entrypoint;
-mod interpreter;
+mod inline;
 mod observe;
 mod output;
-mod parameter_file;
 mod parameters;
 mod plan;
+mod private_file;
 mod report;
 mod stop;
 mod variables;
@@ -28,8 +29,10 @@ pub use observe::Streams;
 pub use report::{deliver, report};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
+use self::entrypoint::{Code, Entrypoint};
+use self::plan::Plan;
 use crate::control_plane::{Announcements, Executions, Journal};
-use crate::model::{Event, ExecutionStatus, Outcome, Reason};
+use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
 use crate::process::{SpawnError, Spawner};
 use crate::secrets::ChildEnvironment;
 
@@ -48,6 +51,8 @@ pub struct Workshop {
     pub artifacts_dir: PathBuf,
     /// Where environments with dependencies are.
     pub runtime_envs_dir: PathBuf,
+    /// Where files go that only the worker may read.
+    pub private_dir: PathBuf,
     /// Bounds.
     pub limits: Limits,
     /// What has ended and is not delivered yet.
@@ -110,7 +115,7 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
         _ => {}
     }
-    let plan = match plan::Plan::new(order, workshop) {
+    let plan = match prepare(order, workshop) {
         Ok(plan) => plan,
         Err(outcome) => return *outcome,
     };
@@ -122,6 +127,20 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         "an action runs");
     let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
     observation.conclude(&plan)
+}
+
+/// Finds what runs and what runs it, and decides how.
+fn prepare(order: &WorkOrder, workshop: &Workshop) -> Result<Plan, Box<Outcome>> {
+    let Entrypoint { code, pack_dir } = match &order.file {
+        Some(file) => entrypoint::loose(file)?,
+        None => entrypoint::locate(&workshop.packs_dir, &order.action)?,
+    };
+    let file = match &code {
+        Code::File(file) => Some(file.as_path()),
+        Code::Inline(_) => None,
+    };
+    let choice = choice::choose(order, file, &workshop.interpreters)?;
+    Plan::new(order, code, &choice, pack_dir.as_deref(), workshop)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

@@ -28,6 +28,8 @@ ids! {
     ActionId,
     /// `runtime.id`.
     RuntimeId,
+    /// `runtime_version.id`.
+    RuntimeVersionId,
     /// `pack.id`.
     PackId,
 }

@@ -11,20 +11,22 @@ mod refs;
 mod runtime;
 mod schema;
 mod status;
+mod version;
 mod worker;
 
 pub use action::{Action, OutputFormat, ParameterDelivery, ParameterFormat};
 pub use ending::{ClaimKey, Ending};
 pub use event::Event;
 pub use execution::{Attempt, Dispatch, Execution, Parameters, WorkOrder};
-pub use ids::{ActionId, ExecutionId, PackId, RuntimeId, WorkerId};
+pub use ids::{ActionId, ExecutionId, PackId, RuntimeId, RuntimeVersionId, WorkerId};
 pub use outcome::{Exit, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
 pub use runtime::{
-    DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineStrategy,
-    InterpreterConfig, Runtime, canonical_name,
+    DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineDelivery, InlineStrategy,
+    InterpreterConfig, Runtime, RuntimeVersion, canonical_name,
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
+pub use version::{CONSTRAINT_GRAMMAR, InvalidVersion, Version, VersionConstraint};
 pub use worker::{Capabilities, DetectedInterpreter, Registration, Taint, TaintEffect};

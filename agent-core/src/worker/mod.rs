@@ -11,6 +11,7 @@ mod heartbeat;
 mod held;
 mod running;
 mod take;
+mod work_dir;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use capabilities::{Offer, available, capabilities};
+pub use work_dir::WorkDir;
 
 use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
