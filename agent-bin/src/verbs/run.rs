@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agent_core::control_plane::attune::Attune;
 use agent_core::control_plane::embedded::Embedded;
-use agent_core::control_plane::{Queue, Registry};
+use agent_core::control_plane::{EnvironmentLeases, Queue, Registry};
 use agent_core::execution::Workshop;
 use agent_core::worker::{Shutdown, WorkDir, Worker};
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +34,7 @@ async fn embedded(
     let plane = Arc::new(open(directory).await?);
     let work_dir = WorkDir::of_worker(&session.config.worker.name, &[plane.journals_dir()])?;
     let directories = Directories::below(directory, work_dir.private_dir());
-    let workshop = session.workshop(lookup::interpreters()?, directories, work_dir.journal()?)?;
+    let workshop = session.workshop(lookup::interpreters()?, directories, work_dir.journal()?, None)?;
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done
@@ -49,7 +49,8 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
     let directories = Directories::configured(config, &work_dir);
-    let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
+    let leases: Arc<dyn EnvironmentLeases> = Arc::clone(&plane) as _;
+    let workshop = session.workshop(lookup::interpreters()?, directories, journal, Some(leases))?;
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done

@@ -18,9 +18,11 @@ pub mod attune;
 mod clock;
 pub mod embedded;
 mod journal;
+mod leases;
 pub mod solo;
 
 pub use journal::{Entry, Journal, Record};
+pub use leases::{Built, EnvironmentLeases, Lease, LeaseReply, LeaseRequest};
 
 /// What one execution needs of the memory: that it is ours alone, and that its end is kept.
 ///

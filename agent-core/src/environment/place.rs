@@ -124,7 +124,7 @@ impl Build {
         let facts = json!({
             "pack": spec.pack.as_str(),
             "runtime": spec.runtime_ref,
-            "runtime_version": spec.version.as_ref().map(|version| &version.text),
+            "runtime_version": spec.version.as_ref().map(|(_, text)| text),
             "interpreter": spec.interpreter.path,
             "interpreter_version": spec.interpreter.version,
             "checksum": checksum,

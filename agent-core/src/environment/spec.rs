@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use runtime_probe::Libc;
 
 use crate::model::{
-    DependenciesConfig, EnvVar, EnvironmentConfig, ExecutionConfig, PackRef, Runtime, RuntimeId,
+    DependenciesConfig, EnvVar, EnvironmentConfig, PackRef, Runtime, RuntimeId, RuntimeVersion, RuntimeVersionId,
 };
 
 /// What one pack needs for one runtime in this container.
@@ -22,8 +22,8 @@ pub struct EnvironmentSpec {
     pub runtime_ref: String,
     /// For example `Node.js`.
     pub runtime_name: String,
-    /// The declared version that was chosen, where the runtime declares any.
-    pub version: Option<DeclaredVersion>,
+    /// The declared version that was chosen, where the runtime declares any: its row, where there is one, and its text.
+    pub version: Option<(Option<RuntimeVersionId>, String)>,
     /// What makes the environment.
     pub environment: EnvironmentConfig,
     /// What goes into it.
@@ -32,15 +32,6 @@ pub struct EnvironmentSpec {
     pub variables: BTreeMap<String, EnvVar>,
     /// What it is made with.
     pub interpreter: BaseInterpreter,
-}
-
-/// A row of `runtime_version`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeclaredVersion {
-    /// `runtime_version.id`.
-    pub id: i64,
-    /// As declared, for example `3.12`.
-    pub text: String,
 }
 
 /// The interpreter of this container that an environment is made with.
@@ -59,16 +50,16 @@ pub struct BaseInterpreter {
 }
 
 impl EnvironmentSpec {
-    /// What `pack` needs for `runtime`, run as `config` says by `interpreter`. `None` where it needs nothing: the
-    /// runtime has no environments, or the pack has nothing to put into one.
+    /// What `pack` needs for `runtime` in this declared version of it, with `interpreter`. `None` where it needs nothing:
+    /// the runtime has no environments, or the pack has nothing to put into one.
     pub fn of(
         pack: &PackRef,
         pack_dir: &Path,
         runtime: &Runtime,
-        version: Option<DeclaredVersion>,
-        config: &ExecutionConfig,
+        version: Option<&RuntimeVersion>,
         interpreter: BaseInterpreter,
     ) -> Option<Self> {
+        let config = version.map_or(&runtime.config, |version| &version.config);
         let environment = config.environment.as_ref().filter(|environment| !environment.is_none())?;
         let wanted = match &config.dependencies {
             Some(dependencies) => manifest_in(pack_dir, dependencies).is_some_and(|file| file.is_file()),
@@ -80,7 +71,7 @@ impl EnvironmentSpec {
             runtime: runtime.id,
             runtime_ref: runtime.reference.clone(),
             runtime_name: runtime.name.clone(),
-            version,
+            version: version.map(|version| (version.id, version.version.clone())),
             environment: environment.clone(),
             dependencies: config.dependencies.clone(),
             variables: config
@@ -116,10 +107,10 @@ impl EnvironmentSpec {
     pub(super) fn prefix(&self, libc: &str) -> String {
         let mut parts = vec![self.runtime_name.to_lowercase()];
         let exact = self.interpreter.version.as_deref().unwrap_or("unknown");
-        if let Some(declared) = &self.version
-            && exact.strip_prefix(&declared.text).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
+        if let Some((_, declared)) = &self.version
+            && exact.strip_prefix(declared.as_str()).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
         {
-            parts.push(declared.text.clone());
+            parts.push(declared.clone());
         }
         parts.push(exact.to_owned());
         parts.push(self.interpreter.arch.as_deref().unwrap_or("any").to_owned());
@@ -172,13 +163,14 @@ pub(super) mod tests {
     }
 
     fn made_of(config: &serde_json::Value, pack_dir: &Path) -> Option<EnvironmentSpec> {
-        let config: ExecutionConfig = serde_json::from_value(config.clone()).unwrap();
+        let config: crate::model::ExecutionConfig = serde_json::from_value(config.clone()).unwrap();
         let runtime = Runtime {
             id: RuntimeId(1),
             reference: "core.python".to_owned(),
             name: "Python".to_owned(),
             aliases: Vec::new(),
-            config: config.clone(),
+            config,
+            versions: Vec::new(),
         };
         let interpreter = BaseInterpreter {
             binary: "python3".to_owned(),
@@ -187,7 +179,7 @@ pub(super) mod tests {
             arch: Some("x86_64".to_owned()),
             libc: Some(Libc::Glibc),
         };
-        EnvironmentSpec::of(&"mine".parse().unwrap(), pack_dir, &runtime, None, &config, interpreter)
+        EnvironmentSpec::of(&"mine".parse().unwrap(), pack_dir, &runtime, None, interpreter)
     }
 
     #[test]
@@ -213,7 +205,7 @@ pub(super) mod tests {
         let pack = tempfile::tempdir().unwrap();
         let mut spec = spec(pack.path());
         assert_eq!(spec.prefix("glibc2.36"), "python-3.12.4-x86_64-glibc2.36");
-        let declared = |text: &str| Some(DeclaredVersion { id: 7, text: text.to_owned() });
+        let declared = |text: &str| Some((None, text.to_owned()));
         spec.version = declared("3.12");
         assert_eq!(spec.prefix("musl"), "python-3.12.4-x86_64-musl");
         spec.version = declared("3.1");

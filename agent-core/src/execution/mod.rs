@@ -6,6 +6,7 @@
 mod capture;
 mod choice;
 mod claim;
+mod dependencies;
 mod entrypoint;
 mod inline;
 mod observe;
@@ -25,6 +26,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 pub use claim::{Attempted, Claim, Claimed};
+pub use dependencies::build_ahead;
 pub use observe::Streams;
 pub use report::{deliver, report};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
@@ -32,6 +34,7 @@ pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 use self::entrypoint::{Code, Entrypoint};
 use self::plan::Plan;
 use crate::control_plane::{Announcements, Executions, Journal};
+use crate::environment::Environments;
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
 use crate::process::{SpawnError, Spawner};
 use crate::secrets::ChildEnvironment;
@@ -40,7 +43,7 @@ use crate::secrets::ChildEnvironment;
 #[derive(Debug)]
 pub struct Workshop {
     /// What starts processes.
-    pub spawner: Spawner,
+    pub spawner: Arc<Spawner>,
     /// What this container has to run files with.
     pub interpreters: Arc<runtime_probe::Report>,
     /// What a child's environment starts from.
@@ -51,6 +54,8 @@ pub struct Workshop {
     pub artifacts_dir: PathBuf,
     /// Where environments with dependencies are.
     pub runtime_envs_dir: PathBuf,
+    /// What packs depend on.
+    pub environments: Environments,
     /// Where files go that only the worker may read.
     pub private_dir: PathBuf,
     /// Bounds.
@@ -115,7 +120,7 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
         _ => {}
     }
-    let plan = match prepare(order, workshop) {
+    let plan = match prepare(order, workshop, &mut stop).await {
         Ok(plan) => plan,
         Err(outcome) => return *outcome,
     };
@@ -129,8 +134,12 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
     observation.conclude(&plan)
 }
 
-/// Finds what runs and what runs it, and decides how.
-fn prepare(order: &WorkOrder, workshop: &Workshop) -> Result<Plan, Box<Outcome>> {
+/// Finds what runs, what runs it and what it depends on, and decides how.
+async fn prepare(
+    order: &WorkOrder,
+    workshop: &Workshop,
+    stop: &mut StopSignal,
+) -> Result<Plan, Box<Outcome>> {
     let Entrypoint { code, pack_dir } = match &order.file {
         Some(file) => entrypoint::loose(file)?,
         None => entrypoint::locate(&workshop.packs_dir, &order.action)?,
@@ -139,8 +148,12 @@ fn prepare(order: &WorkOrder, workshop: &Workshop) -> Result<Plan, Box<Outcome>>
         Code::File(file) => Some(file.as_path()),
         Code::Inline(_) => None,
     };
-    let choice = choice::choose(order, file, &workshop.interpreters)?;
-    Plan::new(order, code, &choice, pack_dir.as_deref(), workshop)
+    let mut choice = choice::choose(order, file, &workshop.interpreters)?;
+    let timeout = plan::timeout(order, workshop.limits.timeout);
+    let needed = timeout + workshop.limits.kill_grace;
+    let pack_dir = pack_dir.as_deref();
+    let environment = dependencies::ready(order, &mut choice, pack_dir, needed, workshop, stop).await?;
+    Plan::new(order, code, &choice, pack_dir, environment, workshop)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

@@ -8,6 +8,7 @@ use super::choice::Choice;
 use super::entrypoint::Code;
 use super::private_file::PrivateFile;
 use super::{Workshop, inline, parameters, variables};
+use crate::environment::Environment;
 use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, WorkOrder};
 use crate::process::Job;
 
@@ -24,6 +25,8 @@ pub(super) struct Plan {
     pub(super) log_dir: PathBuf,
     /// Removed when the plan is dropped, however the execution ends.
     _private_files: Vec<PrivateFile>,
+    /// Stays until then, too.
+    _environment: Option<Environment>,
 }
 
 impl Plan {
@@ -33,12 +36,13 @@ impl Plan {
         code: Code<'_>,
         choice: &Choice<'_>,
         pack_dir: Option<&Path>,
+        environment: Option<Environment>,
         workshop: &Workshop,
     ) -> Result<Self, Box<Outcome>> {
         let action = &order.action;
         let private_dir = &workshop.private_dir;
         let mut private_files = Vec::new();
-        let mut env = variables::of(order, choice, workshop, pack_dir);
+        let mut env = variables::of(order, choice, workshop, pack_dir, environment.as_ref());
         let Command { program, args, file, holds_parameters } = command(order, code, choice, private_dir)?;
         private_files.extend(file);
         let stdin = if holds_parameters {
@@ -66,6 +70,7 @@ impl Plan {
             output: action.output,
             log_dir: workshop.artifacts_dir.join(format!("execution_{}", order.execution)),
             _private_files: private_files,
+            _environment: environment,
         })
     }
 }
@@ -104,7 +109,7 @@ fn command(
 }
 
 /// The workflow task's limit, else the action's, else the worker's.
-fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
+pub(super) fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
     [order.task_timeout_seconds, order.action.timeout_seconds]
         .into_iter()
         .flatten()

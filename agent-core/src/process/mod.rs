@@ -27,7 +27,7 @@ mod wire;
 mod zygote;
 
 pub use child::{Child, Ended, Usage};
-pub use spawner::{SpawnError, Spawner};
+pub use spawner::{Permit, SpawnError, Spawner};
 pub use sys::signal_name;
 pub use wire::Job;
 pub use zygote::enter_if_asked;

@@ -18,12 +18,14 @@ use tokio::time::timeout;
 use super::child::Child;
 use super::wire::{Job, Step};
 use super::zygote;
-use crate::execution::Claim;
 
 /// How long a start may take. It is well under a millisecond, unless the program is on a file system that hangs.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Starts processes, and only for who holds a claim.
+/// What allows to start a process: the claim of an execution, or the lock of an environment that is being built.
+pub trait Permit {}
+
+/// Starts processes, and only for who holds a permit.
 #[derive(Debug)]
 pub struct Spawner {
     zygote: Mutex<Option<Zygote>>,
@@ -89,8 +91,8 @@ impl Spawner {
         Ok(Self { zygote: Mutex::new(Some(zygote)) })
     }
 
-    /// Starts `job` for the execution that `_claim` holds.
-    pub async fn spawn(&self, _claim: &Claim, job: &Job) -> Result<Child, SpawnError> {
+    /// Starts `job` for what `_permit` stands for.
+    pub async fn spawn(&self, _permit: &impl Permit, job: &Job) -> Result<Child, SpawnError> {
         let message = job.encode().map_err(SpawnError::Unacceptable)?;
         let (mut child, theirs) = connect().map_err(SpawnError::Helper)?;
         self.request(&theirs).await.map_err(SpawnError::Helper)?;

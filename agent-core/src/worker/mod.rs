@@ -29,7 +29,7 @@ use crate::config::{WorkerConfig, hostname};
 use crate::control_plane::{Notice, Queue, Record, Registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{self, Stop, Workshop};
-use crate::model::{Registration, WorkerId, WorkerStatus};
+use crate::model::{PackRef, Registration, WorkerId, WorkerStatus};
 
 /// A worker that is registered and has not begun to take work.
 #[derive(Debug)]
@@ -131,6 +131,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         until_available("the worker could not be shown as active", active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
             runtimes = ?self.offer.capabilities.runtimes, "the worker takes work");
+        self.workshop.environments.tidy();
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
         let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
         let mut running = Running::new(self.config.max_concurrent);
@@ -191,12 +192,31 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                     );
                 }
             }
-            // Actions and runtimes are read anew with every claim: there is nothing to refresh.
+            // Actions and runtimes are read anew with every claim; only what they depend on is made ahead.
             Notice::PackRegistered { pack, runtimes } => {
                 tracing::info!(pack, ?runtimes, "a pack was registered");
+                if let Ok(pack) = pack.parse() {
+                    self.build_ahead(pack);
+                }
             }
-            Notice::PackDeleted { pack } => tracing::info!(pack, "a pack was deleted"),
+            Notice::PackDeleted { pack } => {
+                tracing::info!(pack, "a pack was deleted");
+                if let Ok(pack) = pack.parse() {
+                    self.workshop.environments.pack_deleted(&pack);
+                }
+            }
         }
+    }
+
+    /// In the background, for as long as this worker takes work: the next notice may be a cancellation.
+    fn build_ahead(&self, pack: PackRef) {
+        self.workshop.environments.pack_registered(&pack);
+        let (workshop, draining) = (Arc::clone(&self.workshop), self.draining.clone());
+        let offered = self.offer.capabilities.runtimes.clone();
+        tokio::spawn(async move {
+            let building = execution::build_ahead(&workshop, &pack, &offered);
+            draining.run_until_cancelled(building).await;
+        });
     }
 
     /// Stops what the control plane has given up, so that it cannot run beside another attempt.
