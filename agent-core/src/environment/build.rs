@@ -148,11 +148,14 @@ async fn right_to_build(order: &Order, shared: &Arc<Shared>) -> Result<Result<Ri
             Tried::Theirs(holder) => holder,
         };
         if begun.elapsed() > shared.build_timeout * 2 {
-            let who = holder.map_or_else(|| "another process".to_owned(), |holder| {
-                format!("process {} on {}", holder.pid, holder.host)
-            });
+            let who = holder.map_or_else(
+                || "another process".to_owned(),
+                |holder| format!("process {} on {}", holder.pid, holder.host),
+            );
             let waited = begun.elapsed().as_secs();
-            return Err(Failure::timed_out(format!("{who} has been building it for more than {waited} s")).into());
+            return Err(
+                Failure::timed_out(format!("{who} has been building it for more than {waited} s")).into()
+            );
         }
         if said.elapsed() >= SAY || begun.elapsed() < LOOK {
             said = Instant::now();
@@ -229,8 +232,12 @@ impl Renewal {
                 match leases.renew(&lease).await {
                     Ok(true) => {}
                     // Both builds come to a good end, each in its own directory.
-                    Ok(false) => tracing::warn!(row = lease.row, "somebody else builds the same environment by now"),
-                    Err(error) => tracing::warn!(%error, row = lease.row, "the lease of a build could not be renewed"),
+                    Ok(false) => {
+                        tracing::warn!(row = lease.row, "somebody else builds the same environment by now");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, row = lease.row, "the lease of a build could not be renewed");
+                    }
                 }
             }
         });
@@ -259,15 +266,15 @@ async fn make(
         blocking(move || variables(&child, &envs_dir)).await
     };
     let own = own.map_err(|error| Failure::system("make a home for tools in", &shared.envs_dir, &error))?;
-    let bounds = Bounds {
-        deadline: Instant::now() + shared.build_timeout,
-        cancelled: order.cancelled.clone(),
-    };
+    let bounds =
+        Bounds { deadline: Instant::now() + shared.build_timeout, cancelled: order.cancelled.clone() };
     let env = tool_environment(spec, directory, own);
     let mut bench = Bench { order, build, lock, shared, env, bounds, log };
     let create: Vec<String> = bench.words(&spec.environment.create_command, &spec.interpreter.path);
     if create.is_empty() {
-        tokio::fs::create_dir(directory).await.map_err(|error| Failure::system("create", directory, &error))?;
+        tokio::fs::create_dir(directory)
+            .await
+            .map_err(|error| Failure::system("create", directory, &error))?;
     } else {
         bench.run(&create).await?;
     }
@@ -352,21 +359,26 @@ impl Bench<'_> {
     /// A command that names the runtime's interpreter means the one that was chosen; any other is looked up.
     fn program(&self, name: &str) -> Result<PathBuf, Failure> {
         let chosen = &self.order.spec.interpreter;
-        let is_interpreter = |name: &str| Path::new(name).file_name() == Path::new(&chosen.binary).file_name();
+        let is_interpreter =
+            |name: &str| Path::new(name).file_name() == Path::new(&chosen.binary).file_name();
         if name == chosen.binary || (!name.contains('/') && is_interpreter(name)) {
             return Ok(chosen.path.clone());
         }
         let path = self.env.iter().find(|(variable, _)| variable == "PATH").map(|(_, value)| value);
         which::which_in(name, path, &self.order.spec.pack_dir).map_err(|_| {
             let spec = &self.order.spec;
-            Failure::new(format!("`{name}`, which {} needs to build environments, is not in this image", spec.runtime_ref))
-                .hint(format!("put `{name}` into the image, beside {}", chosen.path.display()))
+            Failure::new(format!(
+                "`{name}`, which {} needs to build environments, is not in this image",
+                spec.runtime_ref
+            ))
+            .hint(format!("put `{name}` into the image, beside {}", chosen.path.display()))
         })
     }
 
     /// Looks whether what the manifest asks for is there.
     async fn check(&mut self, manifest: &Path, interpreter: &Path) -> Result<(), Stopped> {
-        let text = tokio::fs::read(manifest).await.map_err(|error| Failure::system("read", manifest, &error))?;
+        let text =
+            tokio::fs::read(manifest).await.map_err(|error| Failure::system("read", manifest, &error))?;
         let text = String::from_utf8_lossy(&text).into_owned();
         let (spec, directory) = (self.order.spec.clone(), self.build.directory.clone());
         let found = blocking(move || Ok(check::check(&spec, &directory, &text))).await;
@@ -383,7 +395,10 @@ impl Bench<'_> {
                 self.run(&words).await.map_err(|stopped| match stopped {
                     Stopped::Failed(_) => {
                         let asked = arguments[3..].join(", ");
-                        Failure::new(format!("not all of {name} ({asked}) is there after the install command")).into()
+                        Failure::new(format!(
+                            "not all of {name} ({asked}) is there after the install command"
+                        ))
+                        .into()
                     }
                     cancelled @ Stopped::Cancelled => cancelled,
                 })
@@ -405,11 +420,13 @@ fn tool_environment(
     };
     for (name, variable) in &spec.variables {
         // Only where it is meant to be: not with what the image had there.
-        let value = variable.resolve(None, |template| spec.expand(template, directory, &spec.interpreter.path));
+        let value =
+            variable.resolve(None, |template| spec.expand(template, directory, &spec.interpreter.path));
         set(name, value.into());
     }
     if let Some(own) = spec.interpreter.path.parent() {
-        let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
+        let path =
+            env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
         let all = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
         if let Ok(path) = std::env::join_paths(all) {
             env.retain(|(present, _)| present != "PATH");

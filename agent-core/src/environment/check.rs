@@ -120,7 +120,9 @@ fn gems(manifest: &str) -> Vec<String> {
             depth = depth.saturating_sub(1);
         } else if depth == 0
             && let Some(rest) = line.strip_prefix("gem ").or_else(|| line.strip_prefix("gem("))
-            && !["group", "platform", "require:", "git", "path", " if ", " unless "].iter().any(|word| rest.contains(word))
+            && !["group", "platform", "require:", "git", "path", " if ", " unless "]
+                .iter()
+                .any(|word| rest.contains(word))
             && let Some(name) = quoted(rest)
         {
             names.push(name);
@@ -152,7 +154,9 @@ fn quoted(text: &str) -> Option<String> {
     let text = text.trim_start();
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let rest = &text[1..];
-    rest.find(quote).map(|end| rest[..end].to_owned()).filter(|name| !name.is_empty() && !name.starts_with('-'))
+    rest.find(quote)
+        .map(|end| rest[..end].to_owned())
+        .filter(|name| !name.is_empty() && !name.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -163,7 +167,9 @@ mod tests {
     #[test]
     fn manifests_are_read_for_what_must_be_there() {
         assert_eq!(
-            node_packages(r#"{"dependencies": {"ms": "2", "@a/b": "1", "../x": "1"}, "devDependencies": {"c": "1"}}"#),
+            node_packages(
+                r#"{"dependencies": {"ms": "2", "@a/b": "1", "../x": "1"}, "devDependencies": {"c": "1"}}"#
+            ),
             ["ms", "@a/b"]
         );
         let go = "module m\ngo 1.22\nrequire example.com/One v1.0.0\nrequire (\n\texample.com/two v1.2.3 // indirect\n\
@@ -190,7 +196,9 @@ mod tests {
         std::fs::create_dir_all(env.path().join("node_modules/nope")).unwrap();
         assert_eq!(check(&spec, env.path(), manifest), Check::Complete);
         spec.environment.env_type = "gem_home".to_owned();
-        assert!(matches!(check(&spec, env.path(), "gem 'rake'\n"), Check::Ask(args) if args.last().unwrap() == "rake"));
+        assert!(
+            matches!(check(&spec, env.path(), "gem 'rake'\n"), Check::Ask(args) if args.last().unwrap() == "rake")
+        );
         assert_eq!(check(&spec, env.path(), ""), Check::Complete);
     }
 }

@@ -18,10 +18,19 @@ const DIAGNOSES: &[(&str, &str)] = &[
         "No module named venv",
         "the image has Python without its module `venv`: on Debian and Ubuntu, install python3-venv",
     ),
-    ("No module named pip", "the image's Python makes environments without pip: install its pip or ensurepip"),
-    ("externally-managed-environment", "the install command has to use `{interpreter}`, which is the environment's own"),
+    (
+        "No module named pip",
+        "the image's Python makes environments without pip: install its pip or ensurepip",
+    ),
+    (
+        "externally-managed-environment",
+        "the install command has to use `{interpreter}`, which is the environment's own",
+    ),
     ("No space left on device", "the volume of `runtime_envs_dir` or the temporary directory is full"),
-    ("Read-only file system", "builds write to `runtime_envs_dir`, `HOME` and `TMPDIR`: these have to be writable"),
+    (
+        "Read-only file system",
+        "builds write to `runtime_envs_dir`, `HOME` and `TMPDIR`: these have to be writable",
+    ),
     ("Temporary failure in name resolution", UNREACHABLE),
     ("Failed to establish a new connection", UNREACHABLE),
     ("EAI_AGAIN", UNREACHABLE),
@@ -60,7 +69,13 @@ pub(super) struct Remembered {
 
 impl Failure {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { reason: Reason::EnvironmentFailed, what: what.into(), tail: String::new(), hint: None, log: None }
+        Self {
+            reason: Reason::EnvironmentFailed,
+            what: what.into(),
+            tail: String::new(),
+            hint: None,
+            log: None,
+        }
     }
 
     /// The operating system's refusal; `what` reads well after "cannot ".
@@ -85,7 +100,8 @@ impl Failure {
     /// With what was printed, and what is known about that.
     pub(super) fn with_log(self, log: &BuildLog) -> Self {
         let text = log.end_as_text();
-        let known = DIAGNOSES.iter().find(|(said, _)| text.contains(said)).map(|(_, hint)| (*hint).to_owned());
+        let known =
+            DIAGNOSES.iter().find(|(said, _)| text.contains(said)).map(|(_, hint)| (*hint).to_owned());
         Self { tail: log.tail(), hint: known.or(self.hint), log: log.path().map(Path::to_owned), ..self }
     }
 
@@ -149,7 +165,10 @@ mod tests {
         let result = failure.outcome(&spec(pack.path())).to_result();
         assert_eq!(result["reason"], "environment_failed");
         let error = result["error"].as_str().unwrap();
-        assert!(error.starts_with("the environment of mine for core.python could not be built: `python3"), "{error}");
+        assert!(
+            error.starts_with("the environment of mine for core.python could not be built: `python3"),
+            "{error}"
+        );
         assert!(error.ends_with("available."), "{error}");
         assert!(result["hint"].as_str().unwrap().contains("install python3-venv"));
         assert!(result["stderr_log"].as_str().unwrap().ends_with("build.log"));

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -54,7 +54,7 @@ pub(super) enum Tried {
 impl BuildLock {
     /// Tries to take the lock at `path`. Inside the async runtime, on a thread that may wait for a file system.
     pub(super) fn try_take(path: &Path, runtime: &tokio::runtime::Handle) -> io::Result<Tried> {
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        let mut file = open_shared(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Ok(Tried::Theirs(read_holder(&mut file))),
@@ -102,6 +102,20 @@ impl Drop for BuildLock {
         }
         if let Err(error) = self.file.unlock() {
             tracing::debug!(%error, "a lock could not be released");
+        }
+    }
+}
+
+/// Opens a file that workers of other users of the group may hold next.
+fn open_shared(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.clone().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        created => {
+            let file = created?;
+            file.set_permissions(std::fs::Permissions::from_mode(0o664))?;
+            Ok(file)
         }
     }
 }
@@ -176,7 +190,9 @@ mod tests {
         let holder = held_elsewhere(&path, Duration::from_secs(20));
         assert!(matches!(take(&path), Tried::Theirs(Some(theirs)) if theirs == holder));
         held_elsewhere(&path, PATIENCE + Duration::from_secs(1));
-        assert!(matches!(take(&path), Tried::Ours(BuildLock { predecessor: Some(dead), .. }) if dead == holder));
+        assert!(
+            matches!(take(&path), Tried::Ours(BuildLock { predecessor: Some(ref dead), .. }) if *dead == holder)
+        );
     }
 
     #[tokio::test]
@@ -185,6 +201,8 @@ mod tests {
         let path = directory.path().join("lock");
         let dead = Holder { id: "x".into(), host: "near".into(), pid: 1, boot: boot_id() };
         std::fs::write(&path, serde_json::to_string(&dead).unwrap()).unwrap();
-        assert!(matches!(take(&path), Tried::Ours(BuildLock { predecessor: Some(found), .. }) if found == dead));
+        assert!(
+            matches!(take(&path), Tried::Ours(BuildLock { predecessor: Some(ref found), .. }) if *found == dead)
+        );
     }
 }

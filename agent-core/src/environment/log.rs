@@ -67,8 +67,10 @@ impl BuildLog {
         if self.written > FILE_BYTES {
             let left_out = self.written - FILE_BYTES;
             let tail: Vec<u8> = self.tail.iter().copied().collect();
-            self.write(format!("\n\n[{left_out} bytes are left out here, but for these last]\n\n").as_bytes())
-                .await;
+            self.write(
+                format!("\n\n[{left_out} bytes are left out here, but for these last]\n\n").as_bytes(),
+            )
+            .await;
             self.write(&tail).await;
         }
         if let Some(file) = &mut self.file

@@ -194,9 +194,7 @@ impl Environments {
             }
             let building = self.shared.join(spec, identity);
             let mut done = building.done.clone();
-            let waiting = async {
-                done.wait_for(Option::is_some).await.ok().and_then(|done| done.clone())
-            };
+            let waiting = async { done.wait_for(Option::is_some).await.ok().and_then(|done| done.clone()) };
             let done = tokio::select! {
                 done = waiting => done,
                 why = stop.ordered() => return Err(NotReady::Stopped(why)),

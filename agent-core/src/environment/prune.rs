@@ -44,16 +44,23 @@ pub(super) fn sweep(
         if let Some(build) = Build::parse(pack_root, &file_name) {
             names.insert(build.place.name.clone());
             let removed = if build.is_complete() {
-                remove_unneeded(&build, retention, uses)?
+                remove_unneeded(&build, retention, uses)
             } else {
-                remove_unfinished(&build, runtime)?
+                remove_unfinished(&build, runtime)
             };
+            // What belongs to another user is theirs to remove; it must not keep the rest from being looked at.
+            let removed = removed.unwrap_or_else(|error| {
+                tracing::debug!(environment = %build.directory.display(), %error, "an environment was not removed");
+                false
+            });
             swept.removed += usize::from(removed);
             swept.left += usize::from(!removed);
         } else if let Some(name) = file_name.strip_prefix('.').and_then(|name| name.strip_suffix(".lock")) {
             locks.push(Place { pack_root: pack_root.to_owned(), name: name.to_owned() });
-        } else if is_leftover(&file_name, pack_root)? {
-            remove_leftover(&entry.path())?;
+        } else if is_leftover(&file_name, pack_root)?
+            && let Err(error) = remove_leftover(&entry.path())
+        {
+            tracing::debug!(path = %entry.path().display(), %error, "what a crash left was not removed");
         }
     }
     for place in locks.iter().filter(|place| !names.contains(&place.name)) {
@@ -68,7 +75,8 @@ fn remove_unneeded(build: &Build, retention: Duration, uses: &Uses) -> io::Resul
     let published = build.place.published().as_ref() == Some(build);
     // What another build has replaced is kept for those who still run in it, and for nobody else.
     let keep = if published { retention } else { Duration::ZERO };
-    let needed = || Ok::<_, io::Error>(uses.is_used(build) || needed_until(build)? + keep > SystemTime::now());
+    let needed =
+        || Ok::<_, io::Error>(uses.is_used(build) || needed_until(build)? + keep > SystemTime::now());
     if needed()? {
         return Ok(false);
     }

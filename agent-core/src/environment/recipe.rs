@@ -59,7 +59,9 @@ pub(super) fn checksum(spec: &EnvironmentSpec, contents: &Contents) -> Result<St
     let install = spec.dependencies.as_ref().map(|dependencies| dependencies.install_command.as_slice());
     for command in [Some(spec.environment.create_command.as_slice()), install].into_iter().flatten() {
         part(&command.len().to_le_bytes());
-        command.iter().for_each(|word| part(word.as_bytes()));
+        for word in command {
+            part(word.as_bytes());
+        }
     }
     let mut files: Vec<PathBuf> = spec.manifest().into_iter().collect();
     files.extend(spec.lock_files().iter().map(|name| spec.pack_dir.join(name)));

@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use runtime_probe::Libc;
 
 use crate::model::{
-    DependenciesConfig, EnvVar, EnvironmentConfig, PackRef, Runtime, RuntimeId, RuntimeVersion, RuntimeVersionId,
+    DependenciesConfig, EnvVar, EnvironmentConfig, PackRef, Runtime, RuntimeId, RuntimeVersion,
+    RuntimeVersionId,
 };
 
 /// What one pack needs for one runtime in this container.
@@ -108,7 +109,9 @@ impl EnvironmentSpec {
         let mut parts = vec![self.runtime_name.to_lowercase()];
         let exact = self.interpreter.version.as_deref().unwrap_or("unknown");
         if let Some((_, declared)) = &self.version
-            && exact.strip_prefix(declared.as_str()).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
+            && exact
+                .strip_prefix(declared.as_str())
+                .is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
         {
             parts.push(declared.clone());
         }
@@ -218,7 +221,11 @@ pub(super) mod tests {
     fn templates_are_replaced_and_what_is_unknown_stays() {
         let pack = tempfile::tempdir().unwrap();
         let spec = spec(pack.path());
-        let text = spec.expand("{interpreter} {manifest_path} {env_dir} {action_file}", Path::new("/e"), Path::new("/i"));
+        let text = spec.expand(
+            "{interpreter} {manifest_path} {env_dir} {action_file}",
+            Path::new("/e"),
+            Path::new("/i"),
+        );
         assert_eq!(text, format!("/i {}/requirements.txt /e {{action_file}}", pack.path().display()));
         assert_eq!(spec.inner_interpreter(Path::new("/e")), Some(PathBuf::from("/e/bin/python3")));
         assert_eq!(spec.variables.keys().collect::<Vec<_>>(), ["WHERE"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, interval_at, sleep_until};
+use tokio::time::{Instant, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::lock::BuildLock;
@@ -79,7 +79,9 @@ pub(super) async fn run(
             () = bounds.cancelled.cancelled(), if ending.cause.is_none() => {
                 ending.step(ToolEnd::Cancelled, &mut child).await?;
             }
-            () = sleep_until(ending.alarm) => ending.step(ToolEnd::TimedOut, &mut child).await?,
+            _ = timeout_at(ending.alarm, std::future::pending::<()>()) => {
+                ending.step(ToolEnd::TimedOut, &mut child).await?;
+            }
             _ = progress.tick() => {
                 tracing::info!(program = %job.program.display(), last = log.last_line(),
                     "an environment is still being built");

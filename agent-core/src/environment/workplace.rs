@@ -32,7 +32,8 @@ pub(super) fn variables(child: &ChildEnvironment, envs_dir: &Path) -> io::Result
         }
     }
     for (name, below) in [("HOME", ""), ("TMPDIR", "tmp")] {
-        let held = variables.iter().find(|(present, _)| present == name).map(|(_, value)| PathBuf::from(value));
+        let held =
+            variables.iter().find(|(present, _)| present == name).map(|(_, value)| PathBuf::from(value));
         if held.is_some_and(|directory| is_writable(&directory)) {
             continue;
         }
@@ -66,7 +67,8 @@ mod tests {
     fn a_home_that_cannot_be_used_is_replaced_and_one_that_can_is_kept() {
         let envs = tempfile::tempdir().unwrap();
         let image = tempfile::tempdir().unwrap();
-        let own = [("HOME", "/nonexistent"), ("TMPDIR", image.path().to_str().unwrap()), ("PIP_NO_INPUT", "0")];
+        let own =
+            [("HOME", "/nonexistent"), ("TMPDIR", image.path().to_str().unwrap()), ("PIP_NO_INPUT", "0")];
         let own = own.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let child = ChildEnvironment::new(own, Path::new("/nonexistent"));
         let variables = variables(&child, envs.path()).unwrap();

@@ -23,8 +23,8 @@ pub use outcome::{Exit, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
 pub use runtime::{
-    DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineDelivery, InlineStrategy,
-    InterpreterConfig, Runtime, RuntimeVersion, canonical_name,
+    DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineDelivery,
+    InlineStrategy, InterpreterConfig, Runtime, RuntimeVersion, canonical_name,
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
