@@ -5,6 +5,7 @@ mod concurrency;
 mod crash;
 mod demo;
 mod drain;
+mod environments;
 mod exec;
 mod finality;
 mod mistakes;
