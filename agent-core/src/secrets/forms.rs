@@ -104,6 +104,11 @@ impl Patterns {
         self.0.extend(others.0.iter().cloned());
     }
 
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
     /// Whether there is nothing to cover.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
