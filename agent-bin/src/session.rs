@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_core::Result;
+use agent_core::artifacts::Artifacts;
 use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
 use agent_core::secrets::{ChildEnvironment, Keyring};
+use agent_core::worker::WorkDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Verb};
@@ -25,6 +27,8 @@ pub(crate) struct Directories {
     pub(crate) packs: PathBuf,
     pub(crate) artifacts: PathBuf,
     pub(crate) runtime_envs: PathBuf,
+    /// Where files go that only this user may read; below the temporary directory where there is none.
+    pub(crate) private: Option<PathBuf>,
 }
 
 impl Session {
@@ -53,14 +57,17 @@ impl Session {
         directories: Directories,
         journal: Arc<Journal>,
     ) -> Result<Workshop, Failure> {
+        let environment = ChildEnvironment::new(std::env::vars_os(), &directories.artifacts);
         Ok(Workshop {
             spawner: Spawner::start()?,
             interpreters: found,
-            environment: ChildEnvironment::new(std::env::vars_os(), &directories.artifacts),
+            private_dir: directories.private.unwrap_or_else(|| environment.temp_dir()),
+            environment,
             keyring: Keyring::new(&self.config.security, &self.config.servers)?,
             api_url: None,
             packs_dir: directories.packs,
-            artifacts_dir: directories.artifacts,
+            remote_packs: None,
+            artifacts: Artifacts::local(directories.artifacts),
             runtime_envs_dir: directories.runtime_envs,
             limits: self.config.worker.limits,
             journal,
@@ -70,14 +77,15 @@ impl Session {
 
 impl Directories {
     /// Where the configuration says.
-    pub(crate) fn configured(config: &Config) -> Self {
+    pub(crate) fn configured(config: &Config, work_dir: &WorkDir) -> Self {
         let DirectoriesConfig { packs, runtime_envs, artifacts } = config.directories.clone();
-        Self { packs, artifacts, runtime_envs }
+        Self { packs, artifacts, runtime_envs, private: work_dir.private_dir() }
     }
 
-    /// The three directories below one.
-    pub(crate) fn below(directory: &Path) -> Self {
+    /// Everything below one directory, with `private` for what only this user may read.
+    pub(crate) fn below(directory: &Path, private: Option<PathBuf>) -> Self {
         Self {
+            private,
             packs: directory.join("packs"),
             artifacts: directory.join("artifacts"),
             runtime_envs: directory.join("runtime_envs"),

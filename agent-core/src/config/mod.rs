@@ -9,6 +9,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,9 +21,10 @@ pub use settings::{SETTINGS, Setting};
 pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;
 
+use crate::artifacts::TransportChoice;
 use crate::error::{Doing, Error, ErrorKind, Result};
 use crate::execution::Limits;
-use crate::model::{Taint, WorkerType};
+use crate::model::{Retention, RetentionPolicy, Taint, WorkerType};
 
 /// A configuration file larger than this is not one.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -40,6 +42,8 @@ pub struct Config {
     pub security: SecurityConfig,
     /// Where actions reach the control plane's API.
     pub api_url: String,
+    /// How files reach the API.
+    pub transport: TransportConfig,
     /// `log.*`
     pub log: LogConfig,
 }
@@ -71,6 +75,8 @@ pub struct WorkerConfig {
     pub work_dir: PathBuf,
     /// What bounds each execution.
     pub limits: Limits,
+    /// How long logs are kept, where their action does not say.
+    pub log_retention: Retention,
 }
 
 /// How to reach the control plane's servers.
@@ -129,6 +135,17 @@ pub struct DirectoriesConfig {
     pub runtime_envs: PathBuf,
     /// Logs and artifacts.
     pub artifacts: PathBuf,
+}
+
+/// How files and packs come to the API and from it, where no volume is shared.
+#[derive(Debug, Clone)]
+pub struct TransportConfig {
+    /// Over what.
+    pub choice: TransportChoice,
+    /// Whether somebody has said where the API is.
+    pub api_is_named: bool,
+    /// Certificates to trust beside the built-in roots.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Text that must not be seen: it has no way to be printed.
@@ -318,6 +335,11 @@ impl Config {
             servers: sources.servers()?,
             security: sources.security()?,
             api_url: sources.api_url()?,
+            transport: TransportConfig {
+                choice: sources.required("artifacts.transport", |_: &TransportChoice| true)?,
+                api_is_named: sources.get("api.url", |_: &String| true)?.is_some(),
+                ca_file: sources.get("api.ca_file", |_: &PathBuf| true)?,
+            },
             directories: DirectoriesConfig {
                 packs: directory("packs_base_dir")?,
                 runtime_envs: directory("runtime_envs_dir")?,
@@ -343,6 +365,14 @@ impl Config {
                 shutdown_timeout: sources.seconds("worker.shutdown_timeout")?,
                 fencing_timeout: sources.seconds("worker.fencing_timeout")?,
                 work_dir: directory("worker.work_dir")?,
+                log_retention: Retention {
+                    policy: sources
+                        .required("worker.execution_log_retention_policy", |_: &RetentionPolicy| true)?,
+                    limit: sources
+                        .required("worker.execution_log_retention_limit", |limit: &NonZeroU32| {
+                            i32::try_from(limit.get()).is_ok()
+                        })?,
+                },
                 limits: Limits {
                     timeout: sources.seconds("worker.task_timeout")?,
                     kill_grace: sources.seconds("worker.kill_grace")?,

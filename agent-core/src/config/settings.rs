@@ -123,6 +123,20 @@ pub const SETTINGS: &[Setting] = &[
         about: "How much of an action's standard error is kept; head and tail beyond that.",
     },
     Setting {
+        key: "worker.execution_log_retention_policy",
+        plain_variable: None,
+        default: Some("days"),
+        takes: "one of versions, days, hours, minutes",
+        about: "What logs of executions are kept by, where their action does not say.",
+    },
+    Setting {
+        key: "worker.execution_log_retention_limit",
+        plain_variable: None,
+        default: Some("7"),
+        takes: "a whole number, at least 1",
+        about: "How many versions, days, hours or minutes that are.",
+    },
+    Setting {
         key: "database.url",
         plain_variable: None,
         default: None,
@@ -226,6 +240,20 @@ pub const SETTINGS: &[Setting] = &[
         default: Some("/opt/attune/artifacts"),
         takes: "a directory",
         about: "Where logs and artifacts go.",
+    },
+    Setting {
+        key: "artifacts.transport",
+        plain_variable: None,
+        default: Some("auto"),
+        takes: "one of volume, api, auto",
+        about: "How logs and artifacts reach the API: over a volume that it shares, or sent to `api.url`. By itself, the worker sends them where `api.url` and `security.jwt_secret` are set and `artifacts_dir` does not hold the API's file `.attune-api-sentinel`, which it looks for with each log.",
+    },
+    Setting {
+        key: "api.ca_file",
+        plain_variable: None,
+        default: None,
+        takes: "a file of certificates in PEM",
+        about: "Whom to trust for the API's TLS, beside the roots that are built in.",
     },
     Setting {
         key: "log.level",

@@ -4,14 +4,15 @@
 //! only a claim makes a plan, and only with a claim does [`crate::process::Spawner`] start a process.
 
 mod capture;
+mod choice;
 mod claim;
 mod entrypoint;
-mod interpreter;
+mod inline;
 mod observe;
 mod output;
-mod parameter_file;
 mod parameters;
 mod plan;
+mod private_file;
 mod report;
 mod secret_outputs;
 mod stop;
@@ -30,10 +31,14 @@ pub use claim::{Attempted, Claim, Claimed};
 pub use observe::Streams;
 pub use report::{deliver, report};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
-use unseal::Unsealed;
 
+use self::entrypoint::{Code, Entrypoint};
+use self::plan::Plan;
+use self::unseal::Unsealed;
+use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
-use crate::model::{Event, ExecutionStatus, Outcome, Reason};
+use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
+use crate::packs::RemotePacks;
 use crate::process::{SpawnError, Spawner};
 use crate::secrets::{ChildEnvironment, Keyring};
 
@@ -52,10 +57,14 @@ pub struct Workshop {
     pub api_url: Option<String>,
     /// Where packs are.
     pub packs_dir: PathBuf,
-    /// Where logs go.
-    pub artifacts_dir: PathBuf,
+    /// What fills that directory from the API, where the API does not share it.
+    pub remote_packs: Option<Arc<RemotePacks>>,
+    /// Where logs go, and what else executions leave behind.
+    pub artifacts: Artifacts,
     /// Where environments with dependencies are.
     pub runtime_envs_dir: PathBuf,
+    /// Where files go that only the worker may read.
+    pub private_dir: PathBuf,
     /// Bounds.
     pub limits: Limits,
     /// What has ended and is not delivered yet.
@@ -136,6 +145,14 @@ async fn carry_out_unsealed(
         Ok(order) => order,
         Err(outcome) => return outcome.clone(),
     };
+    if let Some(packs) = &workshop.remote_packs
+        && order.file.is_none()
+    {
+        tokio::select! {
+            () = packs.ensure(order.pack()) => {}
+            _ = stop.ordered() => {}
+        }
+    }
     match stop.now() {
         Some(Stop::Cancel) => {
             return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
@@ -143,7 +160,7 @@ async fn carry_out_unsealed(
         Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
         _ => {}
     }
-    let plan = match plan::Plan::new(order, unsealed, workshop) {
+    let plan = match prepare(order, unsealed, workshop) {
         Ok(plan) => plan,
         Err(outcome) => return *outcome,
     };
@@ -153,8 +170,23 @@ async fn carry_out_unsealed(
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
-    let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
-    observation.conclude(&plan, &workshop.keyring)
+    let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
+    let kept = workshop.artifacts.keep(observation.leavings(order, &plan)).await;
+    observation.conclude(&plan, kept, &workshop.keyring)
+}
+
+/// Finds what runs and what runs it, and decides how.
+fn prepare(order: &WorkOrder, unsealed: Unsealed, workshop: &Workshop) -> Result<Plan, Box<Outcome>> {
+    let Entrypoint { code, pack_dir } = match &order.file {
+        Some(file) => entrypoint::loose(file)?,
+        None => entrypoint::locate(&workshop.packs_dir, &order.action)?,
+    };
+    let file = match &code {
+        Code::File(file) => Some(file.as_path()),
+        Code::Inline(_) => None,
+    };
+    let choice = choice::choose(order, file, &workshop.interpreters)?;
+    Plan::new(order, code, &choice, pack_dir.as_deref(), unsealed, workshop)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::capture::Capture;
 use super::plan::Plan;
 use super::veil::Veil;
-use super::{Limits, Stop, StopSignal, output, secret_outputs};
-use crate::model::{Exit, Outcome, OutputFormat, Reason, StreamReport};
+use super::{Stop, StopSignal, Workshop, output, secret_outputs};
+use crate::artifacts::{Kept, Leavings, WrittenLog};
+use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
 use crate::process::{Child, Ended, signal_name};
 use crate::secrets::Keyring;
 
@@ -50,6 +51,7 @@ pub(super) struct Observation {
     stdout: StreamReport,
     stderr: StreamReport,
     data: Result<Option<serde_json::Value>, String>,
+    logs: Vec<WrittenLog>,
 }
 
 /// Why the action was told to end.
@@ -63,23 +65,24 @@ enum Cause {
 pub(super) async fn observe(
     mut child: Child,
     plan: &Plan,
-    limits: &Limits,
+    workshop: &Workshop,
     stop: &mut StopSignal,
     streams: Streams,
 ) -> Observation {
+    let Workshop { limits, artifacts, .. } = workshop;
     let begun = Instant::now();
     let gone = CancellationToken::new();
     let feeding = feed(child.stdin.take(), &plan.stdin, &gone);
-    let capture = if secret_outputs::withheld(plan) {
-        Capture::in_memory("stdout", limits.stdout_bytes)
+    let log = |stream| artifacts.live_log(plan.execution, stream);
+    let out = if secret_outputs::withheld(plan) {
+        Capture::in_memory(limits.stdout_bytes, log(Stream::Stdout))
     } else {
-        Capture::new("stdout", limits.stdout_bytes, &plan.log_dir)
+        Capture::new(limits.stdout_bytes, log(Stream::Stdout))
     };
+    let err = Capture::new(limits.stderr_bytes, log(Stream::Stderr));
     let masker = plan.unsealed.masker.as_ref();
-    let reading_out =
-        pump(child.stdout.take(), capture, Veil::of_stdout(masker, plan.output), &gone, streams);
-    let capture = Capture::new("stderr", limits.stderr_bytes, &plan.log_dir);
-    let reading_err = pump(child.stderr.take(), capture, Veil::new(masker), &gone, streams);
+    let reading_out = pump(child.stdout.take(), out, Veil::of_stdout(masker, plan.output), &gone, streams);
+    let reading_err = pump(child.stderr.take(), err, Veil::new(masker), &gone, streams);
     let waiting = async {
         let (ended, cause) = wait(&mut child, plan.timeout, limits.kill_grace, stop).await;
         let duration = begun.elapsed();
@@ -89,7 +92,7 @@ pub(super) async fn observe(
     let ((ended, cause, duration), (), (stdout, veil), (stderr, _)) =
         tokio::join!(waiting, feeding, reading_out, reading_err);
     let (total, limit) = (stdout.total(), stdout.limit());
-    let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
+    let ((stdout, out_log), (stderr, err_log)) = tokio::join!(stdout.finish(), stderr.finish());
     let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
     let data = if succeeded && plan.output != OutputFormat::Text {
         let text = match veil.original() {
@@ -100,7 +103,8 @@ pub(super) async fn observe(
     } else {
         Ok(None)
     };
-    Observation { ended, cause, duration, stdout, stderr, data }
+    let logs = out_log.into_iter().chain(err_log).collect();
+    Observation { ended, cause, duration, stdout, stderr, data, logs }
 }
 
 /// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it.
@@ -208,9 +212,19 @@ async fn show(bytes: &[u8]) {
 }
 
 impl Observation {
+    /// What has to be kept of the execution beside its outcome.
+    pub(super) fn leavings(&mut self, order: &WorkOrder, plan: &Plan) -> Leavings {
+        Leavings {
+            execution: order.execution,
+            action_ref: order.action_ref().to_string(),
+            logs: std::mem::take(&mut self.logs),
+            has_own: plan.unsealed.token.is_some(),
+        }
+    }
+
     /// Names what was seen.
-    pub(super) fn conclude(self, plan: &Plan, keyring: &Keyring) -> Outcome {
-        let Self { ended, cause, duration, stdout, stderr, data } = self;
+    pub(super) fn conclude(self, plan: &Plan, kept: Kept, keyring: &Keyring) -> Outcome {
+        let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -243,8 +257,8 @@ impl Observation {
             }
         };
         // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
-        let stderr_log = stderr.log.clone().filter(|_| !stderr.text.trim().is_empty());
-        let stdout_log = stdout.log.clone().filter(|_| stdout.dropped > 0);
+        let stderr_log = kept.stderr.filter(|_| !stderr.text.trim().is_empty());
+        let stdout_log = kept.stdout.filter(|_| stdout.dropped > 0);
         let stderr = StreamReport { log: stderr_log, ..stderr };
         let stdout = StreamReport { log: stdout_log, ..stdout };
         let outcome =

@@ -53,6 +53,15 @@ reasons! {
     InterpreterMissing = "interpreter_missing", Failed,
         "The action's runtime needs an interpreter that this container does not have.",
         Some("`attune-agent probe` lists what this container has");
+    RuntimeVersionMissing = "runtime_version_missing", Failed,
+        "No interpreter in this container satisfies the action's version constraint.",
+        Some("`attune-agent probe` lists what this container has");
+    RequiredRuntimeMissing = "required_runtime_missing", Failed,
+        "The action requires another runtime beside its own, and this container does not have it.",
+        Some("`attune-agent probe` lists what this container has");
+    ConstraintInvalid = "constraint_invalid", Failed,
+        "A version constraint of the action cannot be read.",
+        None;
     EntrypointMissing = "entrypoint_missing", Failed,
         "The action's entry point is not in its pack.",
         Some("the entry point is a file name below the pack's `actions/` directory");
