@@ -13,6 +13,7 @@ mod output;
 mod parameters;
 mod probe;
 mod processes;
+mod secrets;
 mod submit;
 mod support;
 mod version;
