@@ -1,4 +1,4 @@
-use crate::support::{Plane, lives};
+use crate::support::{Plane, descendants, lives};
 
 /// Reads the process ids that an action printed, one a line.
 fn pids(result: &serde_json::Value) -> Vec<String> {
@@ -94,11 +94,4 @@ fn a_thousand_orphans_leave_no_zombie() {
     let family = descendants(&agent);
     assert!(family.len() <= 1, "the agent has its helper process and no other: {family:?}");
     assert!(family.iter().all(|pid| lives(pid)), "no zombie among {family:?}");
-}
-
-fn descendants(pid: &str) -> Vec<String> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children: Vec<String> = children.split_ascii_whitespace().map(str::to_owned).collect();
-    let further = children.iter().flat_map(|child| descendants(child));
-    further.chain(children.clone()).collect()
 }
