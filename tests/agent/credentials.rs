@@ -113,8 +113,8 @@ impl House {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).expect("an own file");
         }
         let files = [house.password_file(), house.config_file()];
-        let files: Vec<_> = files.iter().map(|path| format!("{path:?}")).collect();
-        let thief = THIEF.replace("FILES", &format!("[{}]", files.join(", ")));
+        let list = serde_json::to_string(&files).expect("text");
+        let thief = THIEF.replace("FILES", &list);
         house.plane.action("thief", &thief, "output_format: text\n");
         house
     }
@@ -148,7 +148,9 @@ impl House {
     /// Gives everything to this user.
     fn give_to(&self, user: u32) {
         let files = [self.password_file(), self.config_file(), self.safe.path().to_owned()];
-        files.iter().for_each(|path| give(path, user));
+        for path in files {
+            give(&path, user);
+        }
         give_below(&self.plane.file(""), user);
     }
 }
@@ -178,7 +180,6 @@ fn assert_nothing_found(result: &Value) {
     assert!(output.contains("/cmdline"), "{output}");
     let refused = output.lines().find_map(|line| line.strip_prefix("refused ")).expect("a count");
     assert!(refused.parse::<u32>().expect("a number") >= 10, "{output}");
-    println!("credentials: refused {refused} times");
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn namespace() -> Vec<&'static str> {
 }
 
 /// A worker that is process 1, and its number out here. `None` where this user may make no namespace.
+#[expect(clippy::print_stdout, reason = "what is not tested is part of what a test says")]
 fn container(plane: &Plane) -> Option<(Worker, String)> {
     let wrapper = namespace();
     if !Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").status().is_ok_and(|status| status.success())
