@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Plane, Worker, behind, children};
+use crate::support::{PATIENCE, Plane, Worker, behind, children, descendants, lives};
 
 /// What makes the worker process 1. An ordinary user needs a namespace of users, too.
 fn namespace() -> Vec<&'static str> {
@@ -30,11 +30,18 @@ fn container(plane: &Plane) -> Option<(Worker, String)> {
     Some((worker, first))
 }
 
-/// Everything below a process that has ended and is not reaped.
-fn zombies(first: &str) -> Vec<String> {
-    let mut all = crate::support::descendants(first);
-    all.retain(|pid| !crate::support::lives(pid));
-    all
+/// Awaits that process 1 has the agent, and that its helper process, and that nothing else is left, zombies included.
+fn await_no_others(first: &str) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let family = descendants(first);
+        if family.len() <= 2 {
+            return assert!(family.iter().all(|pid| lives(pid)), "{family:?}");
+        }
+        assert!(std::time::Instant::now() < deadline, "{} processes stay", family.len());
+        // Reaping is somebody else's event: all that can be seen of it from here is that there are fewer.
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -48,9 +55,7 @@ fn ten_thousand_double_forks_under_process_1_leave_no_zombie() {
         (Some("completed"), Some("10000\n")),
         "{result}"
     );
-    assert_eq!(zombies(&first), [""; 0]);
-    let family = crate::support::descendants(&first);
-    assert!(family.len() <= 2, "process 1 has the agent, and that its helper process: {family:?}");
+    await_no_others(&first);
     // SIGTERM goes to process 1, and through it.
     let first: i32 = first.parse().expect("a process id");
     kill_process(Pid::from_raw(first).expect("a process id"), Signal::TERM).expect("it is there");
@@ -69,13 +74,7 @@ fn what_enters_the_container_and_lets_go_is_reaped() {
     let entered =
         Command::new("nsenter").args(["--target", &first, "--pid", "--mount", "sh", "-c", script]).status();
     assert!(entered.expect("nsenter is there").success());
-    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
-    // Reaping is somebody else's event; all that can be seen here is that there are fewer.
-    while crate::support::descendants(&first).len() > 2 {
-        assert!(std::time::Instant::now() < deadline, "{:?}", crate::support::descendants(&first));
-        std::thread::yield_now();
-    }
-    assert_eq!(zombies(&first), [""; 0]);
+    await_no_others(&first);
 }
 
 #[test]

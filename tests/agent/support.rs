@@ -244,6 +244,23 @@ impl Worker {
         self.child.wait().expect("the worker is ours").code().unwrap_or(-1)
     }
 
+    /// Awaits that it has its helper process and no other: a supervisor is on its way out when its report arrives.
+    pub(crate) fn await_alone(&self) {
+        let own = self.pid().to_string();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let helpers = children(&own);
+            let others: Vec<_> = helpers.iter().flat_map(|helper| descendants(helper)).collect();
+            if others.is_empty() {
+                return assert_eq!(helpers.len(), 1, "the agent has one helper process: {helpers:?}");
+            }
+            assert!(std::time::Instant::now() < deadline, "these stay: {others:?}");
+            for other in others {
+                await_end(&other);
+            }
+        }
+    }
+
     /// Peak resident memory so far, in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
         let status =
