@@ -8,6 +8,7 @@ mod lookup;
 mod parameters;
 mod plane;
 mod session;
+mod transfer;
 mod verbs;
 
 use std::process::ExitCode;

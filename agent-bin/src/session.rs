@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_core::Result;
+use agent_core::artifacts::Artifacts;
 use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
-use agent_core::secrets::{ChildEnvironment, HiddenVariables};
+use agent_core::secrets::{ChildEnvironment, HiddenVariables, Keyring};
+use agent_core::worker::WorkDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Verb};
@@ -29,6 +31,8 @@ pub(crate) struct Directories {
     pub(crate) packs: PathBuf,
     pub(crate) artifacts: PathBuf,
     pub(crate) runtime_envs: PathBuf,
+    /// Where files go that only this user may read; below the temporary directory where there is none.
+    pub(crate) private: Option<PathBuf>,
     /// What actions may write to where they have neither a home nor a temporary directory.
     pub(crate) scratch: PathBuf,
 }
@@ -67,12 +71,17 @@ impl Session {
         directories: Directories,
         journal: Arc<Journal>,
     ) -> Result<Workshop, Failure> {
+        let environment = ChildEnvironment::new(self.variables.clone(), &self.hidden, &directories.scratch);
         Ok(Workshop {
             spawner: Spawner::start(self.config.worker.confinement.clone())?,
             interpreters: found,
-            environment: ChildEnvironment::new(self.variables.clone(), &self.hidden, &directories.scratch),
+            private_dir: directories.private.unwrap_or_else(|| environment.temp_dir()),
+            environment,
+            keyring: Keyring::new(&self.config.security, &self.config.servers)?,
+            api_url: None,
             packs_dir: directories.packs,
-            artifacts_dir: directories.artifacts,
+            remote_packs: None,
+            artifacts: Artifacts::local(directories.artifacts),
             runtime_envs_dir: directories.runtime_envs,
             limits: self.config.worker.limits,
             journal,
@@ -82,14 +91,16 @@ impl Session {
 
 impl Directories {
     /// Where the configuration says.
-    pub(crate) fn configured(config: &Config) -> Self {
+    pub(crate) fn configured(config: &Config, work_dir: &WorkDir) -> Self {
         let DirectoriesConfig { packs, runtime_envs, artifacts } = config.directories.clone();
-        Self { packs, artifacts, runtime_envs, scratch: config.worker.work_dir.clone() }
+        let scratch = config.worker.work_dir.clone();
+        Self { packs, artifacts, runtime_envs, private: work_dir.private_dir(), scratch }
     }
 
-    /// The three directories below one.
-    pub(crate) fn below(directory: &Path) -> Self {
+    /// Everything below one directory, with `private` for what only this user may read.
+    pub(crate) fn below(directory: &Path, private: Option<PathBuf>) -> Self {
         Self {
+            private,
             packs: directory.join("packs"),
             artifacts: directory.join("artifacts"),
             runtime_envs: directory.join("runtime_envs"),

@@ -106,6 +106,12 @@ impl Plane {
         self.directory.path().join("plane")
     }
 
+    /// Where the worker's files are that nobody else may read.
+    pub(crate) fn private_dir(&self) -> PathBuf {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.path().join(format!("journals/worker-{name}.private"))
+    }
+
     /// A file that lives as long as the control plane.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

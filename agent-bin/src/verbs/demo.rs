@@ -42,7 +42,7 @@ pub(crate) async fn run(session: &Session) -> Result<ExitCode, Failure> {
 
     let workshop = Arc::new(session.workshop(
         Arc::clone(&found),
-        Directories::below(scratch.path()),
+        Directories::below(scratch.path(), Some(scratch.path().to_owned())),
         Journal::in_memory(),
     )?);
     let mut config = session.config.worker.clone();

@@ -1,5 +1,6 @@
 //! `attune-agent exec`: run one action, or one file, here and now exactly as a worker would.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ use crate::{lookup, parameters};
 
 pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, Failure> {
     let scratch = tempfile::Builder::new().prefix("attune-exec-").tempdir()?;
-    let mut directories = Directories::below(scratch.path());
+    let mut directories = Directories::below(scratch.path(), Some(scratch.path().to_owned()));
     if let Some(packs_dir) = &args.packs_dir {
         directories.packs.clone_from(packs_dir);
     } else {
@@ -101,6 +102,9 @@ fn loose_file(library: &Library, path: &Path, args: &ExecArgs) -> Result<WorkOrd
         format: ParameterFormat::Json,
         output: OutputFormat::Text,
         timeout_seconds: None,
+        is_adhoc: false,
+        version_constraint: None,
+        required_runtimes: BTreeMap::new(),
     };
     let given = parameters::gather(&args.parameters, &action)?;
     action.parameters = Schema::default();

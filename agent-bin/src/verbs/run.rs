@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use agent_core::control_plane::attune::Attune;
 use agent_core::control_plane::embedded::Embedded;
-use agent_core::control_plane::{Journal, Queue, Registry};
+use agent_core::control_plane::{Queue, Registry};
 use agent_core::execution::Workshop;
-use agent_core::worker::{Shutdown, Worker};
+use agent_core::worker::{Shutdown, WorkDir, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::RunArgs;
 use crate::exit::Failure;
-use crate::lookup;
 use crate::session::{Directories, Session};
+use crate::{lookup, transfer};
 
 pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Failure> {
     // Heard from the first moment: a worker that is told to stop while it starts must not be lost.
@@ -32,8 +32,9 @@ async fn embedded(
     orders: mpsc::Receiver<Shutdown>,
 ) -> Result<ExitCode, Failure> {
     let plane = Arc::new(open(directory).await?);
-    let journal = Journal::of_worker(&session.config.worker.name, &[plane.journals_dir()])?;
-    let workshop = session.workshop(lookup::interpreters()?, Directories::below(directory), journal)?;
+    let work_dir = WorkDir::of_worker(&session.config.worker.name, &[plane.journals_dir()])?;
+    let directories = Directories::below(directory, work_dir.private_dir());
+    let workshop = session.workshop(lookup::interpreters()?, directories, work_dir.journal()?)?;
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done
@@ -41,12 +42,20 @@ async fn embedded(
 
 async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<ExitCode, Failure> {
     let config = &session.config;
-    let journal = Journal::of_worker(&config.worker.name, &journal_directories(&config.worker.work_dir))?;
+    config.security.check_tokens()?;
+    let work_dir = WorkDir::of_worker(&config.worker.name, &work_directories(&config.worker.work_dir))?;
+    let journal = work_dir.journal()?;
     let name = format!("attune-agent {}", config.worker.name);
     // Both connections are made while the interpreters are looked for and the helper process starts.
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
-    let workshop = session.workshop(lookup::interpreters()?, Directories::configured(config), journal)?;
+    let api = transfer::api(config)?;
+    let mut directories = Directories::configured(config, &work_dir);
+    let remote_packs = transfer::packs(&mut directories.packs, api.as_ref(), &plane, &work_dir);
+    let artifacts = transfer::artifacts(config, api, &plane, &work_dir)?;
+    let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
+    let api_url = Some(config.api_url.clone());
+    let workshop = Workshop { artifacts, remote_packs, api_url, ..workshop };
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done
@@ -68,8 +77,8 @@ async fn work<P: Registry + Queue>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the journal may be: as configured, else below the temporary directory, apart from other users'.
-fn journal_directories(configured: &Path) -> [PathBuf; 2] {
+/// Where the worker's own directory may be: as configured, else below the temporary directory, apart from other users'.
+fn work_directories(configured: &Path) -> [PathBuf; 2] {
     let user = rustix::process::geteuid().as_raw();
     [configured.to_owned(), std::env::temp_dir().join(format!("attune-agent-{user}"))]
 }

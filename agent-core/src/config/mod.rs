@@ -12,6 +12,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,9 +25,10 @@ pub use settings::{CREDENTIALS, SETTINGS, Setting};
 pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;
 
+use crate::artifacts::TransportChoice;
 use crate::error::{Doing, Error, ErrorKind, Result};
 use crate::execution::Limits;
-use crate::model::{Taint, WorkerType};
+use crate::model::{Retention, RetentionPolicy, Taint, WorkerType};
 use crate::process::{Confinement, ProcessLimits};
 use server_url::{NoHost, ServerUrl};
 use size::Size;
@@ -43,6 +45,12 @@ pub struct Config {
     pub servers: ServersConfig,
     /// Where packs, environments and artifacts are.
     pub directories: DirectoriesConfig,
+    /// `security.*`
+    pub security: SecurityConfig,
+    /// Where actions reach the control plane's API.
+    pub api_url: String,
+    /// How files reach the API.
+    pub transport: TransportConfig,
     /// `log.*`
     pub log: LogConfig,
 }
@@ -74,6 +82,8 @@ pub struct WorkerConfig {
     pub work_dir: PathBuf,
     /// What bounds each execution.
     pub limits: Limits,
+    /// How long logs are kept, where their action does not say.
+    pub log_retention: Retention,
     /// What else confines actions.
     pub confinement: Confinement,
     /// Further variables that actions do not see.
@@ -99,6 +109,36 @@ pub struct ServersConfig {
     pub broker_ca: Option<PathBuf>,
 }
 
+/// What is shared with the control plane's other services.
+#[derive(Debug, Clone, Default)]
+pub struct SecurityConfig {
+    /// What secrets are encrypted with in the database.
+    pub encryption_key: Option<Secret>,
+    /// What the tokens of executions are signed with.
+    pub jwt_secret: Option<Secret>,
+    /// Whether the API asks for tokens; `None` where nobody says.
+    pub enable_auth: Option<bool>,
+}
+
+impl SecurityConfig {
+    /// Checks that there is what a worker of a control plane that asks for tokens needs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] where tokens are asked for by name and there is nothing to sign them with.
+    pub fn check_tokens(&self) -> Result<()> {
+        if self.enable_auth == Some(true) && self.jwt_secret.is_none() {
+            let hint = "set ATTUNE__SECURITY__JWT_SECRET to the secret of the control plane's API";
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "`security.enable_auth` is true, and `security.jwt_secret`, which signs the tokens of executions, is \
+                 not set",
+            )
+            .hint(hint));
+        }
+        Ok(())
+    }
+}
+
 /// Where things are that workers share.
 #[derive(Debug, Clone)]
 pub struct DirectoriesConfig {
@@ -108,6 +148,17 @@ pub struct DirectoriesConfig {
     pub runtime_envs: PathBuf,
     /// Logs and artifacts.
     pub artifacts: PathBuf,
+}
+
+/// How files and packs come to the API and from it, where no volume is shared.
+#[derive(Debug, Clone)]
+pub struct TransportConfig {
+    /// Over what.
+    pub choice: TransportChoice,
+    /// Whether somebody has said where the API is.
+    pub api_is_named: bool,
+    /// Certificates to trust beside the built-in roots.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How this process logs.
@@ -268,6 +319,29 @@ impl Sources {
         })
     }
 
+    fn security(&self) -> Result<SecurityConfig> {
+        // A text of any length is taken here, so that no error has to show it.
+        let any = |_: &String| true;
+        Ok(SecurityConfig {
+            encryption_key: self.get("security.encryption_key", any)?.map(Secret::from),
+            jwt_secret: self.get("security.jwt_secret", any)?.map(Secret::from),
+            enable_auth: self.get("security.enable_auth", |_: &bool| true)?,
+        })
+    }
+
+    /// The URL as it is set, else where the server listens, as seen from this machine.
+    fn api_url(&self) -> Result<String> {
+        if let Some(url) =
+            self.get("api.url", |url: &String| url.starts_with("http://") || url.starts_with("https://"))?
+        {
+            return Ok(url);
+        }
+        let host: String = self.required("server.host", |host: &String| !host.trim().is_empty())?;
+        let port: u16 = self.required("server.port", |_: &u16| true)?;
+        let host = if ["0.0.0.0", "[::]", "::"].contains(&host.as_str()) { "127.0.0.1" } else { &host };
+        Ok(format!("http://{host}:{port}"))
+    }
+
     /// The URL of a server, with those of its parts that are set by themselves; `name` is the key of what the server has
     /// many of.
     fn server_url(&self, section: &str, scheme: &'static str, name: &str) -> Result<Option<Secret>> {
@@ -342,6 +416,13 @@ impl Config {
         let process_limits = sources.process_limits()?;
         Ok(Self {
             servers: sources.servers()?,
+            security: sources.security()?,
+            api_url: sources.api_url()?,
+            transport: TransportConfig {
+                choice: sources.required("artifacts.transport", |_: &TransportChoice| true)?,
+                api_is_named: sources.get("api.url", |_: &String| true)?.is_some(),
+                ca_file: sources.get("api.ca_file", |_: &PathBuf| true)?,
+            },
             directories: DirectoriesConfig {
                 packs: directory("packs_base_dir")?,
                 runtime_envs: directory("runtime_envs_dir")?,
@@ -362,6 +443,14 @@ impl Config {
                 shutdown_timeout: sources.seconds("worker.shutdown_timeout")?,
                 fencing_timeout: sources.seconds("worker.fencing_timeout")?,
                 work_dir: directory("worker.work_dir")?,
+                log_retention: Retention {
+                    policy: sources
+                        .required("worker.execution_log_retention_policy", |_: &RetentionPolicy| true)?,
+                    limit: sources
+                        .required("worker.execution_log_retention_limit", |limit: &NonZeroU32| {
+                            i32::try_from(limit.get()).is_ok()
+                        })?,
+                },
                 limits: Limits {
                     timeout: sources.seconds("worker.task_timeout")?,
                     kill_grace: sources.seconds("worker.kill_grace")?,
@@ -438,6 +527,26 @@ mod tests {
         assert_eq!(error.hint_text(), Some("it takes a whole number, at least 1"));
         let error = load(None, &[("ATTUNE__WORKER__TASK_TIMEOUT", "-1")]).unwrap_err();
         assert!(error.to_string().starts_with("ATTUNE__WORKER__TASK_TIMEOUT is `-1`"), "{error}");
+    }
+
+    #[test]
+    fn the_api_is_where_it_is_said_to_be_or_where_the_server_listens() {
+        let url = |environment: &[(&str, &str)]| load(None, environment).map(|config| config.api_url);
+        assert_eq!(url(&[]).unwrap(), "http://127.0.0.1:8080");
+        let server = [("ATTUNE__SERVER__HOST", "api.example"), ("ATTUNE__SERVER__PORT", "80")];
+        assert_eq!(url(&server).unwrap(), "http://api.example:80");
+        assert_eq!(url(&[("ATTUNE_API_URL", "https://api.example/")]).unwrap(), "https://api.example/");
+        assert!(url(&[("ATTUNE_API_URL", "api.example")]).is_err());
+    }
+
+    #[test]
+    fn tokens_that_are_asked_for_need_a_secret() {
+        let check = |environment: &[(&str, &str)]| load(None, environment).unwrap().security.check_tokens();
+        let asked = ("ATTUNE__SECURITY__ENABLE_AUTH", "true");
+        assert!(check(&[]).is_ok());
+        let error = check(&[asked]).unwrap_err();
+        assert!(error.to_string().contains("`security.jwt_secret`"), "{error}");
+        assert!(check(&[asked, ("ATTUNE__SECURITY__JWT_SECRET", "s")]).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -61,8 +61,6 @@ struct State {
     open: BTreeMap<u64, Box<RawValue>>,
     /// Ends of which followers have yet to be told: they hear of them in this order.
     untold: BTreeSet<u64>,
-    /// What keeps other processes away.
-    held: Option<File>,
 }
 
 /// A record that is in the journal until it is said to be delivered. Dropping it leaves it there, for the next life.
@@ -90,40 +88,6 @@ impl Journal {
         state.next = state.open.last_key_value().map_or(0, |(number, _)| number + 1);
         state.rewrite(path).doing(describe)?;
         Ok(Arc::new(Self { state: Mutex::new(state), changed: Notify::new() }))
-    }
-
-    /// Opens the journal of the worker `name` in the first of these directories that can be used, and keeps any other
-    /// process from using it. Where none can, it lives and dies with this process, and a warning says so.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] where a worker of this name runs here; otherwise as [`Journal::open`].
-    pub fn of_worker(name: &str, directories: &[PathBuf]) -> Result<Arc<Self>> {
-        // One path component, and a different one for each name.
-        let file: String = name
-            .bytes()
-            .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
-                other => format!("%{other:02x}"),
-            })
-            .collect();
-        let mut reasons = Vec::new();
-        for directory in directories {
-            match private_directory(directory) {
-                Ok(()) => {
-                    let lock = lock(&directory.join(format!("{file}.lock")), name)?;
-                    let journal = Self::open(&directory.join(format!("{file}.journal")))?;
-                    journal.lock().held = Some(lock);
-                    return Ok(journal);
-                }
-                Err(error) => reasons.push(format!("{}: {error}", directory.display())),
-            }
-        }
-        tracing::warn!(
-            reasons = reasons.join("; "),
-            "there is no directory for the journal: what is not delivered \
-            before this worker is killed will be settled as lost; `worker.work_dir` names a directory"
-        );
-        Ok(Self::in_memory())
     }
 
     /// A journal that lives and dies with this process.
@@ -296,37 +260,6 @@ impl State {
     }
 }
 
-/// Makes a directory that is ours alone, or makes sure that it is.
-fn private_directory(directory: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let found = std::fs::symlink_metadata(directory)?;
-    if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write there"));
-    }
-    // That one may write is known only once something is written.
-    try_to_write(directory)
-}
-
-fn try_to_write(directory: &Path) -> io::Result<()> {
-    let probe = directory.join(format!(".probe.{}", std::process::id()));
-    OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&probe)?;
-    std::fs::remove_file(probe)
-}
-
-fn lock(path: &Path, name: &str) -> Result<File> {
-    let describe = || format!("use {}", path.display());
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).doing(describe)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(Error::new(ErrorKind::Conflict, format!("a worker named `{name}` is running here already"))
-                .hint("give each worker a name of its own: `--name` or ATTUNE_WORKER_NAME"))
-        }
-        Err(error) => Err(error).doing(describe),
-    }
-}
-
 fn read(text: &[u8], path: &Path) -> Result<BTreeMap<u64, Box<RawValue>>> {
     let mut open = BTreeMap::new();
     let mut lines = text.split(|&byte| byte == b'\n').enumerate().peekable();
@@ -403,19 +336,6 @@ mod tests {
         assert!(error.to_string().starts_with("line 1 of "), "{error}");
     }
 
-    #[test]
-    fn a_worker_keeps_its_journal_from_a_twin_and_not_from_others() {
-        let directory = tempfile::tempdir().unwrap();
-        let below = |name: &str| Journal::of_worker(name, &[directory.path().join("work")]);
-        let first = below("a/b").unwrap();
-        assert_eq!(below("a/b").unwrap_err().kind(), ErrorKind::Conflict);
-        let entry = first.write(&record(1));
-        let other = below("a%2fb").unwrap();
-        assert!(other.is_empty());
-        drop((first, entry));
-        assert_eq!(below("a/b").unwrap().len(), 1);
-    }
-
     #[tokio::test]
     async fn followers_are_told_in_the_order_of_the_ends() {
         let journal = Journal::in_memory();
@@ -445,15 +365,6 @@ mod tests {
         second.told();
         third.turn(PATIENCE).await;
         held_up.turn(PATIENCE).await;
-    }
-
-    #[test]
-    fn without_a_directory_it_is_kept_in_memory() {
-        let journal = Journal::of_worker("a", &[PathBuf::from("/proc/none")]).unwrap();
-        let entry = journal.write(&record(1));
-        assert_eq!(journal.len(), 1);
-        entry.forget();
-        assert!(journal.is_empty());
     }
 
     #[test]

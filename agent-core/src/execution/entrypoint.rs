@@ -1,27 +1,52 @@
-//! Where an action's entry point is: below its pack's `actions/` directory, and nowhere else.
+//! Where an action's entry point is: below its pack's `actions/` directory and nowhere else, or in the action itself.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::{Action, Outcome, Reason};
 
-/// The action's file and its pack's directory, both without symbolic links.
+/// What runs, and where: both paths are without symbolic links.
 #[derive(Debug)]
-pub(super) struct Entrypoint {
-    pub(super) file: PathBuf,
-    pub(super) pack_dir: PathBuf,
+pub(super) struct Entrypoint<'a> {
+    pub(super) code: Code<'a>,
+    /// `None` where the pack has no directory, which only code can do without.
+    pub(super) pack_dir: Option<PathBuf>,
+}
+
+/// What runs.
+#[derive(Debug)]
+pub(super) enum Code<'a> {
+    /// A file.
+    File(PathBuf),
+    /// The entry point's own text.
+    Inline(&'a str),
 }
 
 /// Finds the entry point. Names that lead out are refused as they are written, and links that lead out as they
 /// resolve.
-pub(super) fn locate(packs_dir: &Path, action: &Action) -> Result<Entrypoint, Box<Outcome>> {
+///
+/// The text of an ad-hoc action is code, unless it names a file of its pack; and so is text that is not one word, which
+/// no file of an action is called. A single word that names no file is a mistake and is never run.
+pub(super) fn locate<'a>(packs_dir: &Path, action: &'a Action) -> Result<Entrypoint<'a>, Box<Outcome>> {
     let pack_dir = packs_dir.join(action.pack.as_str());
-    let pack_dir = pack_dir.canonicalize().map_err(|error| {
-        fail(
-            Reason::PackMissing,
-            format!("the pack {} is not at {}: {error}", action.pack, pack_dir.display()),
-        )
-    })?;
+    let is_code = action.is_adhoc || action.entrypoint.trim().contains(char::is_whitespace);
+    let code = Code::Inline(&action.entrypoint);
+    let pack_dir = match pack_dir.canonicalize() {
+        Ok(pack_dir) => pack_dir,
+        Err(_) if is_code => return Ok(Entrypoint { code, pack_dir: None }),
+        Err(error) => {
+            let message = format!("the pack {} is not at {}: {error}", action.pack, pack_dir.display());
+            return Err(fail(Reason::PackMissing, message));
+        }
+    };
+    match file_in(&pack_dir, action) {
+        Ok(file) => Ok(Entrypoint { code: Code::File(file), pack_dir: Some(pack_dir) }),
+        Err(_) if is_code => Ok(Entrypoint { code, pack_dir: Some(pack_dir) }),
+        Err(outcome) => Err(outcome),
+    }
+}
+
+fn file_in(pack_dir: &Path, action: &Action) -> Result<PathBuf, Box<Outcome>> {
     let relative = Path::new(&action.entrypoint);
     let leads_out = || {
         fail(
@@ -36,17 +61,17 @@ pub(super) fn locate(packs_dir: &Path, action: &Action) -> Result<Entrypoint, Bo
     let path = actions.join(relative);
     let file = path.canonicalize().map_err(|error| missing(action, &path, &error))?;
     // The pack, not `actions/` itself, bounds links: sharing a file between directories of one pack is common.
-    if !file.starts_with(&pack_dir) {
+    if !file.starts_with(pack_dir) {
         return Err(leads_out());
     }
     if !file.is_file() {
         return Err(missing(action, &path, &io::Error::from(io::ErrorKind::IsADirectory)));
     }
-    Ok(Entrypoint { file, pack_dir })
+    Ok(file)
 }
 
 /// A file that somebody at this machine named: it is its own pack.
-pub(super) fn loose(path: &Path) -> Result<Entrypoint, Box<Outcome>> {
+pub(super) fn loose(path: &Path) -> Result<Entrypoint<'static>, Box<Outcome>> {
     let unusable = |error: io::Error| {
         fail(Reason::EntrypointMissing, format!("the file {} cannot be used: {error}", path.display()))
     };
@@ -55,7 +80,7 @@ pub(super) fn loose(path: &Path) -> Result<Entrypoint, Box<Outcome>> {
         return Err(unusable(io::ErrorKind::IsADirectory.into()));
     }
     let pack_dir = file.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
-    Ok(Entrypoint { file, pack_dir })
+    Ok(Entrypoint { code: Code::File(file), pack_dir: Some(pack_dir) })
 }
 
 fn missing(action: &Action, path: &Path, error: &io::Error) -> Box<Outcome> {
@@ -74,6 +99,8 @@ fn fail(reason: Reason, message: String) -> Box<Outcome> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::{OutputFormat, ParameterDelivery, ParameterFormat, Schema};
 
@@ -89,6 +116,9 @@ mod tests {
             format: ParameterFormat::default(),
             output: OutputFormat::default(),
             timeout_seconds: None,
+            is_adhoc: false,
+            version_constraint: None,
+            required_runtimes: BTreeMap::new(),
         }
     }
 
@@ -100,14 +130,25 @@ mod tests {
         std::fs::write(actions.join("a.sh"), "").unwrap();
         std::fs::write(actions.join("sub/b.sh"), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", actions.join("link.sh")).unwrap();
-        let find = |entrypoint: &str| locate(packs.path(), &action(entrypoint));
-        assert!(find("a.sh").unwrap().file.ends_with("mine/actions/a.sh"));
-        assert!(find("sub/b.sh").unwrap().file.ends_with("sub/b.sh"));
+        let find = |action: Action| match locate(packs.path(), &action) {
+            Ok(Entrypoint { code: Code::File(file), .. }) => Ok(file),
+            Ok(Entrypoint { code: Code::Inline(code), .. }) => Ok(PathBuf::from(format!("code: {code}"))),
+            Err(outcome) => Err(outcome.reason()),
+        };
+        let named = |entrypoint: &str| find(action(entrypoint));
+        assert!(named("a.sh").unwrap().ends_with("mine/actions/a.sh"));
+        assert!(named("sub/b.sh").unwrap().ends_with("sub/b.sh"));
         for outside in ["../../../etc/passwd", "/etc/passwd", "sub/../../../x", "link.sh"] {
-            assert_eq!(find(outside).unwrap_err().reason(), Reason::EntrypointOutsidePack, "{outside}");
+            assert_eq!(named(outside), Err(Reason::EntrypointOutsidePack), "{outside}");
         }
         for absent in ["c.sh", "sub", ""] {
-            assert_eq!(find(absent).unwrap_err().reason(), Reason::EntrypointMissing, "{absent}");
+            assert_eq!(named(absent), Err(Reason::EntrypointMissing), "{absent}");
         }
+        let adhoc = |entrypoint: &str| find(Action { is_adhoc: true, ..action(entrypoint) }).unwrap();
+        assert!(adhoc("a.sh").ends_with("mine/actions/a.sh"));
+        assert_eq!(adhoc("hostname"), Path::new("code: hostname"));
+        assert_eq!(named("echo hello").unwrap(), Path::new("code: echo hello"));
+        let elsewhere = Action { pack: "other".parse().unwrap(), ..action("a.sh") };
+        assert_eq!(find(elsewhere), Err(Reason::PackMissing));
     }
 }

@@ -1,69 +1,113 @@
 //! The plan: everything that is decided before a process starts.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::entrypoint::{self, Entrypoint};
-use super::parameter_file::ParameterFile;
-use super::{Workshop, interpreter, parameters, variables};
-use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, WorkOrder};
+use super::choice::Choice;
+use super::entrypoint::Code;
+use super::private_file::PrivateFile;
+use super::unseal::Unsealed;
+use super::{Workshop, inline, parameters, variables};
+use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
 /// How one execution is to be run.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) execution: ExecutionId,
+    pub(super) action: Ref,
     pub(super) job: Job,
     /// What is written to standard input, which is then closed.
     pub(super) stdin: Vec<u8>,
     pub(super) timeout: Duration,
     pub(super) output: OutputFormat,
-    /// Where live logs go.
-    pub(super) log_dir: PathBuf,
+    pub(super) unsealed: Unsealed,
     /// Removed when the plan is dropped, however the execution ends.
-    _parameter_file: Option<ParameterFile>,
+    _private_files: Vec<PrivateFile>,
 }
 
 impl Plan {
-    /// Decides how `order` is run here, or why it cannot be.
-    pub(super) fn new(order: &WorkOrder, workshop: &Workshop) -> Result<Self, Box<Outcome>> {
+    /// Decides how `choice` runs `code` for `order`, or why it cannot.
+    pub(super) fn new(
+        order: &WorkOrder,
+        code: Code<'_>,
+        choice: &Choice<'_>,
+        pack_dir: Option<&Path>,
+        unsealed: Unsealed,
+        workshop: &Workshop,
+    ) -> Result<Self, Box<Outcome>> {
         let action = &order.action;
-        let Entrypoint { file, pack_dir } = match &order.file {
-            Some(file) => entrypoint::loose(file)?,
-            None => entrypoint::locate(&workshop.packs_dir, action)?,
-        };
-        let runtime = interpreter::runtime_of(order, &file);
-        let runner = interpreter::resolve(runtime, &workshop.interpreters)?;
-        let rendered = parameters::render(&order.parameters, action.format)
-            .map_err(|error| Box::new(Outcome::without_process(Reason::ParametersInvalid, error)))?;
-        let mut env = variables::of(order, runtime, workshop, &pack_dir);
-        let (stdin, parameter_file) = match action.delivery {
-            ParameterDelivery::Stdin => (rendered, None),
-            ParameterDelivery::File => {
-                let held = ParameterFile::write(order.execution, &workshop.environment.temp_dir(), &rendered)
-                    .map_err(|error| Box::new(Outcome::without_process(Reason::AgentError, error)))?;
-                env.push(("ATTUNE_PARAMETER_FILE".into(), held.path().into()));
-                (Vec::new(), Some(held))
+        let private_dir = &workshop.private_dir;
+        let mut private_files = Vec::new();
+        let mut env = variables::of(order, choice, workshop, pack_dir, unsealed.token.as_ref());
+        let Command { program, args, file, holds_parameters } = command(order, code, choice, private_dir)?;
+        private_files.extend(file);
+        let stdin = if holds_parameters {
+            Vec::new()
+        } else {
+            let rendered = parameters::render(&order.parameters, action.format)
+                .map_err(|error| Box::new(Outcome::without_process(Reason::ParametersInvalid, error)))?;
+            match action.delivery {
+                ParameterDelivery::Stdin => rendered,
+                ParameterDelivery::File => {
+                    let held = PrivateFile::write(private_dir, order.execution, "", &rendered)?;
+                    env.push(("ATTUNE_PARAMETER_FILE".into(), held.path().into()));
+                    private_files.push(held);
+                    Vec::new()
+                }
             }
         };
-        let (program, args) = match runner.program {
-            Some(program) => (program, runner.args.into_iter().chain([file.into()]).collect()),
-            None => (file, Vec::new()),
-        };
+        // Code without a pack starts where anything may be left.
+        let cwd = pack_dir.map_or_else(|| workshop.environment.temp_dir(), Path::to_owned);
         Ok(Self {
             execution: order.execution,
-            job: Job { program, args, env, cwd: pack_dir },
+            action: action.reference.clone(),
+            job: Job { program, args, env, cwd },
             stdin,
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
-            log_dir: workshop.artifacts_dir.join(format!("execution_{}", order.execution)),
-            _parameter_file: parameter_file,
+            unsealed,
+            _private_files: private_files,
         })
     }
 }
 
+/// What is executed.
+struct Command {
+    program: PathBuf,
+    args: Vec<OsString>,
+    /// What the arguments name, where it is not the pack's.
+    file: Option<PrivateFile>,
+    /// Whether the parameters are in it.
+    holds_parameters: bool,
+}
+
+fn command(
+    order: &WorkOrder,
+    code: Code<'_>,
+    choice: &Choice<'_>,
+    private_dir: &Path,
+) -> Result<Command, Box<Outcome>> {
+    let (args, file, holds_parameters) = match code {
+        Code::File(file) => match &choice.program {
+            None => {
+                return Ok(Command { program: file, args: Vec::new(), file: None, holds_parameters: false });
+            }
+            Some(_) => (vec![file.into()], None, false),
+        },
+        Code::Inline(text) => {
+            let inline = inline::prepare(text, choice, order.execution, &order.parameters, private_dir)?;
+            (inline.args, inline.file, inline.holds_parameters)
+        }
+    };
+    let program = choice.program.clone().expect("code is refused where nothing runs it");
+    let args = choice.args.iter().cloned().chain(args).collect();
+    Ok(Command { program, args, file, holds_parameters })
+}
+
 /// The workflow task's limit, else the action's, else the worker's.
-fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
+pub(super) fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
     [order.task_timeout_seconds, order.action.timeout_seconds]
         .into_iter()
         .flatten()

@@ -4,48 +4,68 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Workshop;
-use crate::model::{Runtime, WorkOrder};
+use super::choice::Choice;
+use crate::config::Secret;
+use crate::model::WorkOrder;
+
+type Variables = Vec<(OsString, OsString)>;
 
 /// The action's whole environment (CONTRACT §3.7): the image's own, the contract's, the runtime's, the submission's.
 pub(super) fn of(
     order: &WorkOrder,
-    runtime: Option<&Runtime>,
+    choice: &Choice<'_>,
     workshop: &Workshop,
-    pack_dir: &Path,
-) -> Vec<(OsString, OsString)> {
+    pack_dir: Option<&Path>,
+    token: Option<&Secret>,
+) -> Variables {
     let mut env = workshop.environment.variables();
-    let mut set = |name: &str, value: OsString| {
-        env.retain(|(present, _)| present != name);
-        env.push((name.into(), value));
-    };
     let action = &order.action;
-    set("ATTUNE_EXEC_ID", order.execution.to_string().into());
-    set("ATTUNE_ACTION", action.reference.as_str().into());
-    set("ATTUNE_PACK_REF", action.pack.as_str().into());
-    set("ATTUNE_ARTIFACTS_DIR", workshop.artifacts_dir.clone().into());
-    set("ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
-    set("ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
-    set("ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());
+    set(&mut env, "ATTUNE_EXEC_ID", order.execution.to_string().into());
+    set(&mut env, "ATTUNE_ACTION", action.reference.as_str().into());
+    set(&mut env, "ATTUNE_PACK_REF", action.pack.as_str().into());
+    set(&mut env, "ATTUNE_ARTIFACTS_DIR", workshop.artifacts.directory().into());
+    set(&mut env, "ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
+    set(&mut env, "ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
+    set(&mut env, "ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());
+    if let Some(url) = &workshop.api_url {
+        set(&mut env, "ATTUNE_API_URL", url.into());
+    }
+    if let Some(token) = token {
+        set(&mut env, "ATTUNE_API_TOKEN", token.expose().into());
+    }
+    if let Some(cause) = &order.origin.cause {
+        set(&mut env, "ATTUNE_RULE", cause.rule.clone().into());
+        set(&mut env, "ATTUNE_TRIGGER", cause.trigger.clone().into());
+    }
     if let Some(context) = order.parameters.get("context").and_then(serde_json::Value::as_object) {
         for (key, value) in context {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            set(&format!("ATTUNE_CONTEXT_{}", key.to_uppercase()), text.into());
+            set(&mut env, &format!("ATTUNE_CONTEXT_{}", key.to_uppercase()), text.into());
         }
     }
-    if let Some(runtime) = runtime {
+    if let Some(runtime) = choice.runtime {
         let env_dir = workshop.runtime_envs_dir.join(action.pack.as_str()).join(runtime.name.to_lowercase());
+        let interpreter = choice.program.as_deref().unwrap_or(Path::new(""));
         let expand = |template: &str| {
             template
-                .replace("{pack_dir}", &pack_dir.to_string_lossy())
+                .replace("{pack_dir}", &pack_dir.unwrap_or(Path::new("")).to_string_lossy())
                 .replace("{env_dir}", &env_dir.to_string_lossy())
-                .replace("{interpreter}", &runtime.config.interpreter.binary)
+                .replace("{interpreter}", &interpreter.to_string_lossy())
         };
-        for (name, variable) in &runtime.config.env_vars {
-            set(name, variable.resolve(None, expand).into());
+        for (name, variable) in &choice.config().env_vars {
+            // The image's own value is one to combine with, too.
+            let present = env.iter().find(|(present, _)| present == name.as_str());
+            let present = present.and_then(|(_, value)| value.to_str()).map(str::to_owned);
+            set(&mut env, name, variable.resolve(present.as_deref(), expand).into());
         }
     }
     for (name, value) in &order.env_vars {
-        set(name, value.into());
+        set(&mut env, name, value.into());
     }
     env
+}
+
+fn set(env: &mut Variables, name: &str, value: OsString) {
+    env.retain(|(present, _)| present != name);
+    env.push((name.into(), value));
 }

@@ -1,5 +1,7 @@
 //! An action: one thing to run, as its pack describes it (CONTRACT §1.6).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ActionId, PackRef, Ref, RuntimeId, Schema};
@@ -85,7 +87,7 @@ pub struct Action {
     pub reference: Ref,
     /// The pack that the entry point is in.
     pub pack: PackRef,
-    /// A file below the pack's `actions/` directory.
+    /// A file below the pack's `actions/` directory, or code.
     pub entrypoint: String,
     /// What runs the entry point; `None` means: whichever runtime claims the file's extension.
     pub runtime: Option<RuntimeId>,
@@ -99,4 +101,10 @@ pub struct Action {
     pub output: OutputFormat,
     /// Its own time limit in seconds, where it has one.
     pub timeout_seconds: Option<u32>,
+    /// Whether the entry point is code rather than a file.
+    pub is_adhoc: bool,
+    /// Which versions of its runtime will do.
+    pub version_constraint: Option<String>,
+    /// Other runtimes that the worker must have, with a constraint or `*` each.
+    pub required_runtimes: BTreeMap<String, String>,
 }

@@ -28,6 +28,10 @@ ids! {
     ActionId,
     /// `runtime.id`.
     RuntimeId,
+    /// `runtime_version.id`.
+    RuntimeVersionId,
     /// `pack.id`.
     PackId,
+    /// `artifact_version.id`.
+    ArtifactVersionId,
 }

@@ -62,6 +62,15 @@ reasons! {
     InterpreterMissing = "interpreter_missing", Failed,
         "The action's runtime needs an interpreter that this container does not have.",
         Some("`attune-agent probe` lists what this container has");
+    RuntimeVersionMissing = "runtime_version_missing", Failed,
+        "No interpreter in this container satisfies the action's version constraint.",
+        Some("`attune-agent probe` lists what this container has");
+    RequiredRuntimeMissing = "required_runtime_missing", Failed,
+        "The action requires another runtime beside its own, and this container does not have it.",
+        Some("`attune-agent probe` lists what this container has");
+    ConstraintInvalid = "constraint_invalid", Failed,
+        "A version constraint of the action cannot be read.",
+        None;
     EntrypointMissing = "entrypoint_missing", Failed,
         "The action's entry point is not in its pack.",
         Some("the entry point is a file name below the pack's `actions/` directory");
@@ -77,6 +86,12 @@ reasons! {
     ParametersInvalid = "parameters_invalid", Failed,
         "The parameters cannot be handed over in the format that the action declares.",
         None;
+    SecretUnavailable = "secret_unavailable", Failed,
+        "A secret that the execution needs cannot be decrypted, or one that it returns cannot be kept; nothing was started.",
+        Some("`security.encryption_key` has to be the same for this worker as for the control plane's other services");
+    TokenUnavailable = "token_unavailable", Failed,
+        "The execution is to have a token for the API, and this worker has nothing to sign it with; nothing was started.",
+        Some("set `security.jwt_secret` to the secret of the control plane's API");
     SpawnFailed = "spawn_failed", Failed,
         "The operating system refused to start the process.",
         None;

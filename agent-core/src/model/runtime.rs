@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::RuntimeId;
+use super::{RuntimeId, RuntimeVersionId};
 
 /// One row of `runtime`.
 #[derive(Debug, Clone)]
@@ -20,6 +20,22 @@ pub struct Runtime {
     pub aliases: Vec<String>,
     /// How it runs a file.
     pub config: ExecutionConfig,
+    /// Versions that are run in a way of their own.
+    pub versions: Vec<RuntimeVersion>,
+}
+
+/// One row of `runtime_version` (CONTRACT §1.5). Its `available` is what some worker found in its own image, so it is not
+/// heeded: the probe knows what this image has.
+#[derive(Debug, Clone)]
+pub struct RuntimeVersion {
+    /// `runtime_version.id`; `None` where there is no row.
+    pub id: Option<RuntimeVersionId>,
+    /// For example `3.12`.
+    pub version: String,
+    /// How it runs a file: complete, not a difference to the runtime's.
+    pub config: ExecutionConfig,
+    /// Whether it is taken where an action does not care.
+    pub is_default: bool,
 }
 
 /// `runtime.execution_config`. What cannot be read falls back to the default, as the control plane does.
@@ -57,12 +73,23 @@ pub struct InterpreterConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InlineStrategy {
-    /// `direct` or `temp_file`.
-    pub strategy: String,
+    /// How the interpreter is given the code.
+    pub strategy: InlineDelivery,
     /// Extension of the temporary file.
     pub extension: Option<String>,
     /// Whether parameters become shell variables.
     pub inject_shell_helpers: bool,
+}
+
+/// How an interpreter is given code that is not in a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InlineDelivery {
+    /// As an argument.
+    #[default]
+    Direct,
+    /// In a file that only this user can read, and that is removed afterwards.
+    TempFile,
 }
 
 /// One entry of `execution_config.env_vars`: text, or text with an operation.

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::{ActionManifest, Pack};
+use super::{ActionManifest, Pack, RuntimeVersionManifest};
 use crate::error::{Doing, Error, ErrorKind, Result};
-use crate::model::{Action, ExecutionId, Parameters, Runtime, RuntimeId, WorkOrder};
+use crate::model::{
+    Action, ExecutionId, Origin, Parameters, Runtime, RuntimeId, RuntimeVersion, Sealed, WorkOrder,
+};
 
 /// Every pack below one directory.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ impl Library {
                 name: manifest.name,
                 aliases: manifest.aliases,
                 config: manifest.execution_config,
+                versions: manifest.versions.into_iter().map(version).collect(),
             })
             .collect();
         Ok(Self { runtimes, actions })
@@ -54,6 +57,9 @@ impl Library {
             format: manifest.parameter_format,
             output: manifest.output_format,
             timeout_seconds: manifest.timeout_seconds,
+            is_adhoc: false,
+            version_constraint: manifest.runtime_version_constraint.clone(),
+            required_runtimes: manifest.required_worker_runtimes.clone(),
         })
     }
 
@@ -72,8 +78,15 @@ impl Library {
             parameters,
             env_vars: Vec::new(),
             task_timeout_seconds: None,
+            origin: Origin::default(),
+            sealed: Sealed::default(),
         })
     }
+}
+
+fn version(manifest: RuntimeVersionManifest) -> RuntimeVersion {
+    let RuntimeVersionManifest { version, is_default, execution_config, distributions: _ } = manifest;
+    RuntimeVersion { id: None, version, config: execution_config, is_default }
 }
 
 /// The directories of all packs below `packs_dir`, the core pack first: other packs' actions refer to its runtimes. A

@@ -11,23 +11,30 @@ mod heartbeat;
 mod held;
 mod running;
 mod take;
+mod work_dir;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use capabilities::{Offer, available, capabilities};
+pub use work_dir::WorkDir;
 
 use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
 use self::running::Running;
-use crate::backoff::Backoff;
+use crate::backoff::until_available;
 use crate::config::{WorkerConfig, hostname};
 use crate::control_plane::{Notice, Queue, Record, Registry};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
-use crate::model::{Registration, WorkerId, WorkerStatus};
+use crate::model::{PackRef, Registration, WorkerId, WorkerStatus};
+use crate::packs::RemotePacks;
+
+/// How long the last files of executions that have ended may take to arrive.
+const LAST_FILES: Duration = Duration::from_secs(2);
 
 /// A worker that is registered and has not begun to take work.
 #[derive(Debug)]
@@ -37,7 +44,7 @@ pub struct Worker<R, Q> {
     registry: Arc<R>,
     queue: Arc<Q>,
     workshop: Arc<Workshop>,
-    offer: Offer,
+    registration: Registration,
     /// Cancelled once nothing new is to be claimed.
     draining: CancellationToken,
     /// The claims of this life.
@@ -80,13 +87,18 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             name: config.name.clone(),
             worker_type: config.worker_type,
             host: hostname(),
-            capabilities: offer.capabilities.clone(),
-            missing_runtimes: offer.missing.clone(),
+            capabilities: offer.capabilities,
+            missing_runtimes: offer.missing,
         };
         let id = until_available("the worker could not be registered", || registry.register(&registration))
             .await?;
+        workshop.artifacts.identify(id);
+        if let Some(packs) = &workshop.remote_packs {
+            packs.complete(id).await;
+        }
         let draining = CancellationToken::new();
-        let worker = Self { id, config, registry, queue, workshop, offer, draining, held: Held::default() };
+        let held = Held::default();
+        let worker = Self { id, config, registry, queue, workshop, registration, draining, held };
         worker.take_over().await?;
         Ok(worker)
     }
@@ -128,7 +140,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         let active = || self.registry.set_status(self.id, WorkerStatus::Active);
         until_available("the worker could not be shown as active", active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
-            runtimes = ?self.offer.capabilities.runtimes, "the worker takes work");
+            runtimes = ?self.registration.capabilities.runtimes, "the worker takes work");
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
         let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
         let mut running = Running::new(self.config.max_concurrent);
@@ -138,6 +150,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             End::Replaced(_) => Shutdown::Now,
         };
         self.drain(&mut running, order, &mut orders, &mut alarms).await;
+        self.workshop.artifacts.settled(LAST_FILES).await;
         heartbeat.abort();
         if let End::Replaced(error) = end {
             return Err(error);
@@ -189,12 +202,46 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                     );
                 }
             }
-            // Actions and runtimes are read anew with every claim: there is nothing to refresh.
+            // Actions and runtimes are read anew with every claim; only what the scheduler sees of us may be old.
             Notice::PackRegistered { pack, runtimes } => {
                 tracing::info!(pack, ?runtimes, "a pack was registered");
+                self.heed_pack(pack, |packs, pack| async move { packs.refresh(&pack).await });
+                self.refresh();
             }
-            Notice::PackDeleted { pack } => tracing::info!(pack, "a pack was deleted"),
+            Notice::PackDeleted { pack } => {
+                tracing::info!(pack, "a pack was deleted");
+                self.heed_pack(pack, |packs, pack| async move { packs.remove(&pack).await });
+            }
         }
+    }
+
+    /// Does to a pack that comes from the API what has been done to it there; notices are heard meanwhile.
+    fn heed_pack<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        pack: &str,
+        heed: impl FnOnce(Arc<RemotePacks>, PackRef) -> F,
+    ) {
+        let Some(packs) = &self.workshop.remote_packs else { return };
+        match pack.parse() {
+            Ok(pack) => {
+                tokio::spawn(self.draining.clone().run_until_cancelled_owned(heed(Arc::clone(packs), pack)));
+            }
+            Err(error) => tracing::warn!(%error, "news of a pack that there cannot be"),
+        }
+    }
+
+    /// In a task of its own: a database that is away must not keep notices from being heard.
+    fn refresh(&self) {
+        let (registry, id) = (Arc::clone(&self.registry), self.id);
+        let offered = self.registration.capabilities.clone();
+        let draining = self.draining.clone();
+        tokio::spawn(draining.run_until_cancelled_owned(async move {
+            let refreshing = || registry.refresh(id, &offered);
+            if let Err(error) = until_available("what the worker offers could not be shown", refreshing).await
+            {
+                tracing::warn!(%error, "what the worker offers could not be shown anew");
+            }
+        }));
     }
 
     /// Stops what the control plane has given up, so that it cannot run beside another attempt.
@@ -210,23 +257,5 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             "the worker is cut off from its database for too long: it stops what it runs"
         );
         running.stop_all(Stop::Fence);
-    }
-}
-
-/// Repeats `attempt` while the control plane cannot be reached.
-async fn until_available<T, F: Future<Output = Result<T>>>(
-    what: &str,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T> {
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt().await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let pause = backoff.next();
-                tracing::warn!(%error, retry_ms = pause.as_millis(), "{what} and is tried again");
-                tokio::time::sleep(pause).await;
-            }
-            done => return done,
-        }
     }
 }

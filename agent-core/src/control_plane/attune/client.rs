@@ -196,6 +196,7 @@ impl Attune {
                 name: rows::get(&row, "name")?,
                 aliases: rows::get(&row, "aliases")?,
                 config: crate::model::ExecutionConfig::default(),
+                versions: Vec::new(),
             };
             needs.push(if runtime.aliases.is_empty() {
                 canonical_name(&runtime.name)

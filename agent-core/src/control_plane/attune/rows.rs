@@ -1,6 +1,8 @@
 //! Rows as values. What the control plane's other services wrote is read leniently where the contract says so, and
 //! otherwise named.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,16 +13,20 @@ use sqlx::types::Json;
 use super::database::refused;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, ActionId, ExecutionConfig, ExecutionStatus, PackRef, Ref, Runtime, RuntimeId, Schema,
+    Action, ActionId, ExecutionConfig, ExecutionStatus, PackRef, Ref, Runtime, RuntimeId, RuntimeVersion,
+    RuntimeVersionId, Schema,
 };
 
 /// A runtime as a JSON object, in a statement that has it as `r`.
 pub(super) const RUNTIME: &str = "jsonb_build_object('id', r.id, 'ref', r.ref, 'name', r.name, 'aliases', \
-    r.aliases, 'execution_config', r.execution_config)";
+    r.aliases, 'execution_config', r.execution_config, 'versions', (SELECT jsonb_agg(jsonb_build_object('id', v.id, \
+    'version', v.version, 'execution_config', v.execution_config, 'is_default', v.is_default) ORDER BY v.id) \
+    FROM runtime_version v WHERE v.runtime = r.id))";
 
 /// The columns of an action that [`action`] reads, in a statement that has it as `a`.
 pub(super) const ACTION: &str = "a.id AS action_id, a.ref AS action_ref, a.pack_ref, a.entrypoint, a.runtime, \
-    a.parameter_delivery, a.parameter_format, a.output_format, a.timeout_seconds";
+    a.parameter_delivery, a.parameter_format, a.output_format, a.timeout_seconds, a.is_adhoc, \
+    a.runtime_version_constraint, a.required_worker_runtimes";
 
 /// A column of any type that sqlx reads.
 pub(super) fn get<'r, T>(row: &'r PgRow, column: &str) -> Result<T>
@@ -68,6 +74,9 @@ pub(super) fn action(row: &PgRow) -> Result<Action> {
         format: label(row, "parameter_format")?,
         output: label(row, "output_format")?,
         timeout_seconds: timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+        is_adhoc: get(row, "is_adhoc")?,
+        version_constraint: get(row, "runtime_version_constraint")?,
+        required_runtimes: json(row, "required_worker_runtimes")?.map(required_runtimes).unwrap_or_default(),
     })
 }
 
@@ -79,7 +88,31 @@ pub(super) fn runtime(value: &Value) -> Option<Runtime> {
         name: value.get("name")?.as_str()?.to_owned(),
         aliases: strings(value.get("aliases")),
         config: value.get("execution_config").map(execution_config).unwrap_or_default(),
+        versions: value
+            .get("versions")
+            .and_then(Value::as_array)
+            .map(|versions| versions.iter().filter_map(version).collect())
+            .unwrap_or_default(),
     })
+}
+
+fn version(value: &Value) -> Option<RuntimeVersion> {
+    Some(RuntimeVersion {
+        id: value.get("id")?.as_i64().map(RuntimeVersionId),
+        version: value.get("version")?.as_str()?.to_owned(),
+        config: value.get("execution_config").map(execution_config).unwrap_or_default(),
+        is_default: value.get("is_default")?.as_bool()?,
+    })
+}
+
+/// Constraints by runtime; one that is no text allows nothing and is told when the action runs.
+fn required_runtimes(value: Value) -> BTreeMap<String, String> {
+    let Value::Object(required) = value else { return BTreeMap::new() };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    required.into_iter().map(|(name, constraint)| (name, text(constraint))).collect()
 }
 
 /// A configuration that cannot be read is the default one (CONTRACT §3.2).

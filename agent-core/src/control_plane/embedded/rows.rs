@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -9,16 +10,21 @@ use sqlx::sqlite::SqliteRow;
 use crate::control_plane::Orphan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, ActionId, ClaimKey, Execution, ExecutionId, ExecutionStatus, Runtime, RuntimeId, WorkerId,
+    Action, ActionId, ClaimKey, Execution, ExecutionConfig, ExecutionId, ExecutionStatus, Runtime, RuntimeId,
+    RuntimeVersion, RuntimeVersionId, WorkerId,
 };
 
 pub(super) const EXECUTION: &str =
     "SELECT id, action_ref, status, worker, result FROM execution WHERE id = ?";
 
-pub(super) const RUNTIMES: &str = "SELECT id, ref, name, aliases, execution_config FROM runtime ORDER BY ref";
+pub(super) const RUNTIMES: &str = "SELECT id, ref, name, aliases, execution_config, (SELECT json_group_array(\
+    json_object('id', v.id, 'version', v.version, 'execution_config', json(v.execution_config), 'is_default', \
+    v.is_default) ORDER BY v.id) FROM runtime_version v WHERE v.runtime = runtime.id) AS versions FROM runtime \
+    ORDER BY ref";
 
 pub(super) const ACTION: &str = "SELECT id, ref, pack_ref, entrypoint, runtime, param_schema, parameter_delivery, \
-    parameter_format, output_format, timeout_seconds FROM action WHERE ref = ?";
+    parameter_format, output_format, timeout_seconds, runtime_version_constraint, required_worker_runtimes \
+    FROM action WHERE ref = ?";
 
 pub(super) fn execution(row: &SqliteRow) -> Result<Execution> {
     Ok(Execution {
@@ -54,7 +60,27 @@ pub(super) fn runtime(row: &SqliteRow) -> Result<Runtime> {
         name: row.try_get("name")?,
         aliases: json(row, "aliases")?.unwrap_or_default(),
         config: json(row, "execution_config")?.unwrap_or_default(),
+        versions: json::<Vec<VersionRow>>(row, "versions")?
+            .unwrap_or_default()
+            .into_iter()
+            .map(|version| RuntimeVersion {
+                id: Some(version.id),
+                version: version.version,
+                config: version.execution_config,
+                is_default: version.is_default != 0,
+            })
+            .collect(),
     })
+}
+
+/// One element of `versions` in [`RUNTIMES`].
+#[derive(Deserialize)]
+struct VersionRow {
+    id: RuntimeVersionId,
+    version: String,
+    #[serde(default)]
+    execution_config: ExecutionConfig,
+    is_default: i64,
 }
 
 pub(super) fn action(row: &SqliteRow) -> Result<Action> {
@@ -69,6 +95,9 @@ pub(super) fn action(row: &SqliteRow) -> Result<Action> {
         format: label(row, "parameter_format")?,
         output: label(row, "output_format")?,
         timeout_seconds: row.try_get("timeout_seconds")?,
+        is_adhoc: false,
+        version_constraint: row.try_get("runtime_version_constraint")?,
+        required_runtimes: json(row, "required_worker_runtimes")?.unwrap_or_default(),
     })
 }
 
