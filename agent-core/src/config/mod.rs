@@ -30,7 +30,7 @@ use crate::error::{Doing, Error, ErrorKind, Result};
 use crate::execution::Limits;
 use crate::model::{Retention, RetentionPolicy, Taint, WorkerType};
 use crate::process::{Confinement, ProcessLimits};
-use server_url::ServerUrl;
+use server_url::{NoHost, ServerUrl};
 use size::Size;
 
 /// A configuration file larger than this is not one.
@@ -367,7 +367,7 @@ impl Sources {
             password: part("password")?.map(Secret::from),
             name: part(name)?,
         };
-        parts.assemble().ok_or_else(|| {
+        parts.assemble().map_err(|NoHost| {
             Error::new(ErrorKind::Invalid, format!("neither `{section}.url` nor `{section}.host` is set"))
                 .hint(format!("the other parts of `{section}` belong to one of them"))
         })

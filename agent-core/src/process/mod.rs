@@ -39,6 +39,7 @@ mod zygote;
 pub use child::{Child, Ended, Usage};
 pub use confinement::Confinement;
 pub use hardening::{allow_dumps, harden, is_hardened, wipe_variables};
+pub use hidden_files::Exposed;
 pub use init::leave_orphans_to_init;
 pub use limits::ProcessLimits;
 pub use spawner::{Permit, SpawnError, Spawner};
