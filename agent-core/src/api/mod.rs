@@ -77,7 +77,7 @@ impl Api {
     pub(crate) async fn archive(&self, pack: &PackRef) -> Result<http::Body> {
         let answer =
             self.request(Method::GET, &format!("packs/{}/archive", pack.as_str()), Bytes::new()).await?;
-        answer.into_body().await
+        answer.into_body()
     }
 
     /// One request; a token that is not taken is replaced once.

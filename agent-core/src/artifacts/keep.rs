@@ -18,7 +18,7 @@ use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long files are tried to be kept.
-const TENACITY: Duration = Duration::from_secs(300);
+const TENACITY: Duration = Duration::from_mins(5);
 
 /// Where an execution's logs can be read, as far as that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
