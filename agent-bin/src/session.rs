@@ -9,7 +9,7 @@ use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::Journal;
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
-use agent_core::secrets::ChildEnvironment;
+use agent_core::secrets::{ChildEnvironment, Keyring};
 use agent_core::worker::WorkDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -63,6 +63,8 @@ impl Session {
             interpreters: found,
             private_dir: directories.private.unwrap_or_else(|| environment.temp_dir()),
             environment,
+            keyring: Keyring::new(&self.config.security, &self.config.servers)?,
+            api_url: None,
             packs_dir: directories.packs,
             remote_packs: None,
             artifacts: Artifacts::local(directories.artifacts),

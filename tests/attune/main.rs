@@ -13,6 +13,7 @@ mod outages;
 mod registration;
 mod runtimes;
 mod secrecy;
+mod secrets;
 mod site;
 mod tls;
 mod topology;

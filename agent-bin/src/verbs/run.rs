@@ -42,6 +42,7 @@ async fn embedded(
 
 async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<ExitCode, Failure> {
     let config = &session.config;
+    config.security.check_tokens()?;
     let work_dir = WorkDir::of_worker(&config.worker.name, &work_directories(&config.worker.work_dir))?;
     let journal = work_dir.journal()?;
     let name = format!("attune-agent {}", config.worker.name);
@@ -53,7 +54,8 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     let remote_packs = transfer::packs(&mut directories.packs, api.as_ref(), &plane, &work_dir);
     let artifacts = transfer::artifacts(config, api, &plane, &work_dir)?;
     let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
-    let workshop = Workshop { artifacts, remote_packs, ..workshop };
+    let api_url = Some(config.api_url.clone());
+    let workshop = Workshop { artifacts, remote_packs, api_url, ..workshop };
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done

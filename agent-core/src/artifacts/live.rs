@@ -28,7 +28,7 @@ pub(crate) struct LiveLog {
 enum State {
     Unopened,
     Open(OpenLog),
-    /// It could not be written; the execution goes on, and what memory holds has to do.
+    /// There is to be none, or it could not be written; the execution goes on, and what memory holds has to do.
     Unavailable,
 }
 
@@ -52,6 +52,12 @@ pub(crate) struct WrittenLog {
 impl LiveLog {
     pub(super) fn new(shared: Arc<Shared>, execution: ExecutionId, stream: Stream) -> Self {
         Self { shared, execution, stream, bytes: 0, state: State::Unopened }
+    }
+
+    /// One that is never written.
+    #[must_use]
+    pub(crate) fn withheld(self) -> Self {
+        Self { state: State::Unavailable, ..self }
     }
 
     /// Which stream's it is.

@@ -13,7 +13,7 @@ use crate::artifacts::{LiveLog, WrittenLog};
 use crate::model::{Stream, StreamReport};
 
 /// How much of a stream goes into `execution.result`, which the control plane indexes: more is slow for everybody.
-const INLINE_BYTES: usize = 1 << 20;
+pub(super) const INLINE_BYTES: usize = 1 << 20;
 
 /// How much of the end is kept where not everything can be.
 const TAIL_BYTES: usize = 64 << 10;
@@ -54,6 +54,11 @@ impl Capture {
     /// Captures a stream, keeping up to `limit` bytes of it in `log`.
     pub(super) fn new(limit: usize, log: LiveLog) -> Self {
         Self { limit, total: 0, head: Vec::new(), tail: VecDeque::new(), log }
+    }
+
+    /// Captures a stream in memory alone, instead of in `log`.
+    pub(super) fn in_memory(limit: usize, log: LiveLog) -> Self {
+        Self::new(limit.min(INLINE_BYTES), log.withheld())
     }
 
     /// Takes what was printed next.
@@ -122,6 +127,11 @@ impl Capture {
     /// Bytes printed so far.
     pub(super) const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Bytes that are kept in the log, or in memory where there is to be none.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
     }
 }
 

@@ -14,8 +14,11 @@ mod parameters;
 mod plan;
 mod private_file;
 mod report;
+mod secret_outputs;
 mod stop;
+mod unseal;
 mod variables;
+mod veil;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,12 +34,13 @@ pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
 use self::entrypoint::{Code, Entrypoint};
 use self::plan::Plan;
+use self::unseal::Unsealed;
 use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
 use crate::packs::RemotePacks;
 use crate::process::{SpawnError, Spawner};
-use crate::secrets::ChildEnvironment;
+use crate::secrets::{ChildEnvironment, Keyring};
 
 /// What all executions of a worker share.
 #[derive(Debug)]
@@ -47,6 +51,10 @@ pub struct Workshop {
     pub interpreters: Arc<runtime_probe::Report>,
     /// What a child's environment starts from.
     pub environment: ChildEnvironment,
+    /// What decrypts, signs and covers.
+    pub keyring: Keyring,
+    /// Where actions reach the control plane's API, where there is one.
+    pub api_url: Option<String>,
     /// Where packs are.
     pub packs_dir: PathBuf,
     /// What fills that directory from the API, where the API does not share it.
@@ -78,7 +86,7 @@ pub struct Limits {
 
 /// Runs what `claim` holds to its very end and reports it; returns the outcome that was reported.
 pub async fn run<R: Executions, Q: Announcements>(
-    claim: Claim,
+    mut claim: Claim,
     workshop: &Workshop,
     registry: &R,
     queue: &Q,
@@ -94,7 +102,7 @@ pub async fn run<R: Executions, Q: Announcements>(
     };
     queue.announce(vec![started]).unattended();
     // A bug must cost this execution, not leave it `running` for ever.
-    let carried_out = unless_it_panics(carry_out(&claim, workshop, stop, streams)).await;
+    let carried_out = unless_it_panics(carry_out(&mut claim, workshop, stop, streams)).await;
     let outcome = carried_out.unwrap_or_else(|panic| {
         tracing::error!(
             execution = claim.execution().0,
@@ -107,7 +115,32 @@ pub async fn run<R: Executions, Q: Announcements>(
     outcome
 }
 
-async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, streams: Streams) -> Outcome {
+/// Carries out what was claimed. Whatever is said of it afterwards is said without secrets.
+async fn carry_out(claim: &mut Claim, workshop: &Workshop, stop: StopSignal, streams: Streams) -> Outcome {
+    let unsealed = match claim.order_mut() {
+        Ok(order) => unseal::unseal(order, workshop),
+        Err(outcome) => return outcome.clone(),
+    };
+    match unsealed {
+        Ok(unsealed) => {
+            let masker = unsealed.masker.clone();
+            let outcome = carry_out_unsealed(claim, unsealed, workshop, stop, streams).await;
+            match masker {
+                Some(masker) => outcome.masked(&masker),
+                None => outcome,
+            }
+        }
+        Err(outcome) => *outcome,
+    }
+}
+
+async fn carry_out_unsealed(
+    claim: &Claim,
+    unsealed: Unsealed,
+    workshop: &Workshop,
+    mut stop: StopSignal,
+    streams: Streams,
+) -> Outcome {
     let order = match claim.order() {
         Ok(order) => order,
         Err(outcome) => return outcome.clone(),
@@ -127,7 +160,7 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
         _ => {}
     }
-    let plan = match prepare(order, workshop) {
+    let plan = match prepare(order, unsealed, workshop) {
         Ok(plan) => plan,
         Err(outcome) => return *outcome,
     };
@@ -138,12 +171,12 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
-    let kept = workshop.artifacts.keep(observation.leavings(order)).await;
-    observation.conclude(&plan, kept)
+    let kept = workshop.artifacts.keep(observation.leavings(order, &plan)).await;
+    observation.conclude(&plan, kept, &workshop.keyring)
 }
 
 /// Finds what runs and what runs it, and decides how.
-fn prepare(order: &WorkOrder, workshop: &Workshop) -> Result<Plan, Box<Outcome>> {
+fn prepare(order: &WorkOrder, unsealed: Unsealed, workshop: &Workshop) -> Result<Plan, Box<Outcome>> {
     let Entrypoint { code, pack_dir } = match &order.file {
         Some(file) => entrypoint::loose(file)?,
         None => entrypoint::locate(&workshop.packs_dir, &order.action)?,
@@ -153,7 +186,7 @@ fn prepare(order: &WorkOrder, workshop: &Workshop) -> Result<Plan, Box<Outcome>>
         Code::Inline(_) => None,
     };
     let choice = choice::choose(order, file, &workshop.interpreters)?;
-    Plan::new(order, code, &choice, pack_dir.as_deref(), workshop)
+    Plan::new(order, code, &choice, pack_dir.as_deref(), unsealed, workshop)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

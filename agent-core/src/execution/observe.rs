@@ -1,5 +1,6 @@
 //! Watching an action: its streams, its end, and the orders to end it.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::Capture;
 use super::plan::Plan;
-use super::{Stop, StopSignal, Workshop, output};
+use super::veil::Veil;
+use super::{Stop, StopSignal, Workshop, output, secret_outputs};
 use crate::artifacts::{Kept, Leavings, WrittenLog};
 use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
 use crate::process::{Child, Ended, signal_name};
+use crate::secrets::Keyring;
 
 /// What becomes of an action's output beside being captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,23 +73,33 @@ pub(super) async fn observe(
     let begun = Instant::now();
     let gone = CancellationToken::new();
     let feeding = feed(child.stdin.take(), &plan.stdin, &gone);
-    let capture = |stream, limit| Capture::new(limit, artifacts.live_log(plan.execution, stream));
-    let reading_out = pump(child.stdout.take(), capture(Stream::Stdout, limits.stdout_bytes), &gone, streams);
-    let reading_err = pump(child.stderr.take(), capture(Stream::Stderr, limits.stderr_bytes), &gone, streams);
+    let log = |stream| artifacts.live_log(plan.execution, stream);
+    let out = if secret_outputs::withheld(plan) {
+        Capture::in_memory(limits.stdout_bytes, log(Stream::Stdout))
+    } else {
+        Capture::new(limits.stdout_bytes, log(Stream::Stdout))
+    };
+    let err = Capture::new(limits.stderr_bytes, log(Stream::Stderr));
+    let masker = plan.unsealed.masker.as_ref();
+    let reading_out = pump(child.stdout.take(), out, Veil::of_stdout(masker, plan.output), &gone, streams);
+    let reading_err = pump(child.stderr.take(), err, Veil::new(masker), &gone, streams);
     let waiting = async {
         let (ended, cause) = wait(&mut child, plan.timeout, limits.kill_grace, stop).await;
         let duration = begun.elapsed();
         gone.cancel();
         (ended, cause, duration)
     };
-    let ((ended, cause, duration), (), stdout, stderr) =
+    let ((ended, cause, duration), (), (stdout, veil), (stderr, _)) =
         tokio::join!(waiting, feeding, reading_out, reading_err);
-    let total = stdout.total();
+    let (total, limit) = (stdout.total(), stdout.limit());
     let ((stdout, out_log), (stderr, err_log)) = tokio::join!(stdout.finish(), stderr.finish());
     let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
     let data = if succeeded && plan.output != OutputFormat::Text {
-        let whole = Capture::whole(&stdout, total, limits.stdout_bytes).await;
-        whole.and_then(|text| output::parse(&text, plan.output))
+        let text = match veil.original() {
+            Some(text) => Ok(text),
+            None => Capture::whole(&stdout, total, limit).await.map(Cow::Owned),
+        };
+        text.and_then(|text| output::parse(&text, plan.output))
     } else {
         Ok(None)
     };
@@ -143,14 +156,15 @@ async fn feed(stdin: Option<pipe::Sender>, bytes: &[u8], gone: &CancellationToke
     }
 }
 
-/// Captures a stream until it ends, or until the action is gone and the stream is empty.
+/// Captures a stream, without secrets, until it ends, or until the action is gone and the stream is empty.
 async fn pump(
     stream: Option<pipe::Receiver>,
     mut capture: Capture,
+    mut veil: Veil,
     gone: &CancellationToken,
     streams: Streams,
-) -> Capture {
-    let Some(stream) = stream else { return capture };
+) -> (Capture, Veil) {
+    let Some(stream) = stream else { return (capture, veil) };
     // An action that prints nothing costs no buffer.
     let mut buffer = Vec::new();
     let mut reads_left = usize::MAX;
@@ -168,17 +182,25 @@ async fn pump(
         match stream.try_read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => {
-                capture.take(&buffer[..read]).await;
-                if streams == Streams::Shown {
-                    show(&buffer[..read]).await;
-                }
+                pass_on(veil.pass(&buffer[..read]), &mut capture, streams).await;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !gone.is_cancelled() => {}
             // Empty, and nobody is left to fill it.
             Err(_) => break,
         }
     }
-    capture
+    pass_on(veil.end(), &mut capture, streams).await;
+    (capture, veil)
+}
+
+async fn pass_on(bytes: &[u8], capture: &mut Capture, streams: Streams) {
+    if bytes.is_empty() {
+        return;
+    }
+    capture.take(bytes).await;
+    if streams == Streams::Shown {
+        show(bytes).await;
+    }
 }
 
 async fn show(bytes: &[u8]) {
@@ -191,17 +213,17 @@ async fn show(bytes: &[u8]) {
 
 impl Observation {
     /// What has to be kept of the execution beside its outcome.
-    pub(super) fn leavings(&mut self, order: &WorkOrder) -> Leavings {
+    pub(super) fn leavings(&mut self, order: &WorkOrder, plan: &Plan) -> Leavings {
         Leavings {
             execution: order.execution,
             action_ref: order.action_ref().to_string(),
             logs: std::mem::take(&mut self.logs),
-            has_own: false,
+            has_own: plan.unsealed.token.is_some(),
         }
     }
 
     /// Names what was seen.
-    pub(super) fn conclude(self, plan: &Plan, kept: Kept) -> Outcome {
+    pub(super) fn conclude(self, plan: &Plan, kept: Kept, keyring: &Keyring) -> Outcome {
         let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
         let ended = match ended {
             Ok(ended) => ended,
@@ -239,7 +261,9 @@ impl Observation {
         let stdout_log = kept.stdout.filter(|_| stdout.dropped > 0);
         let stderr = StreamReport { log: stderr_log, ..stderr };
         let stdout = StreamReport { log: stdout_log, ..stdout };
-        Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data)
+        let outcome =
+            Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data);
+        secret_outputs::seal(outcome, plan, keyring)
     }
 }
 

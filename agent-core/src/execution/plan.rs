@@ -7,19 +7,22 @@ use std::time::Duration;
 use super::choice::Choice;
 use super::entrypoint::Code;
 use super::private_file::PrivateFile;
+use super::unseal::Unsealed;
 use super::{Workshop, inline, parameters, variables};
-use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, WorkOrder};
+use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
 /// How one execution is to be run.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) execution: ExecutionId,
+    pub(super) action: Ref,
     pub(super) job: Job,
     /// What is written to standard input, which is then closed.
     pub(super) stdin: Vec<u8>,
     pub(super) timeout: Duration,
     pub(super) output: OutputFormat,
+    pub(super) unsealed: Unsealed,
     /// Removed when the plan is dropped, however the execution ends.
     _private_files: Vec<PrivateFile>,
 }
@@ -31,12 +34,13 @@ impl Plan {
         code: Code<'_>,
         choice: &Choice<'_>,
         pack_dir: Option<&Path>,
+        unsealed: Unsealed,
         workshop: &Workshop,
     ) -> Result<Self, Box<Outcome>> {
         let action = &order.action;
         let private_dir = &workshop.private_dir;
         let mut private_files = Vec::new();
-        let mut env = variables::of(order, choice, workshop, pack_dir);
+        let mut env = variables::of(order, choice, workshop, pack_dir, unsealed.token.as_ref());
         let Command { program, args, file, holds_parameters } = command(order, code, choice, private_dir)?;
         private_files.extend(file);
         let stdin = if holds_parameters {
@@ -58,10 +62,12 @@ impl Plan {
         let cwd = pack_dir.map_or_else(|| workshop.environment.temp_dir(), Path::to_owned);
         Ok(Self {
             execution: order.execution,
+            action: action.reference.clone(),
             job: Job { program, args, env, cwd },
             stdin,
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
+            unsealed,
             _private_files: private_files,
         })
     }
@@ -101,7 +107,7 @@ fn command(
 }
 
 /// The workflow task's limit, else the action's, else the worker's.
-fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
+pub(super) fn timeout(order: &WorkOrder, worker: Duration) -> Duration {
     [order.task_timeout_seconds, order.action.timeout_seconds]
         .into_iter()
         .flatten()

@@ -11,6 +11,7 @@ mod reason;
 mod refs;
 mod runtime;
 mod schema;
+mod sealed;
 mod status;
 mod version;
 mod worker;
@@ -31,6 +32,7 @@ pub use runtime::{
     RuntimeVersion, canonical_name,
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
+pub use sealed::{Cause, Envelope, Origin, Sealed, SealedKey, SealedOutput, SealedParameter};
 pub use status::{ExecutionStatus, UnknownLabel, WorkerStatus, WorkerType};
 pub use version::{CONSTRAINT_GRAMMAR, InvalidVersion, Version, VersionConstraint};
 pub use worker::{Capabilities, DetectedInterpreter, Registration, Taint, TaintEffect};

@@ -1,11 +1,13 @@
 //! How an execution ended, and the `result` JSON that says so (CONTRACT §3.9).
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{ExecutionStatus, Reason};
+use super::{ExecutionStatus, Reason, SealedOutput};
+use crate::secrets::Masker;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub struct Outcome {
     stdout: StreamReport,
     stderr: StreamReport,
     data: Option<Value>,
+    sealed: Vec<SealedOutput>,
     output_error: Option<String>,
 }
 
@@ -66,6 +69,7 @@ impl Outcome {
             stdout: StreamReport::default(),
             stderr: StreamReport::default(),
             data: None,
+            sealed: Vec::new(),
             output_error: None,
         }
     }
@@ -88,6 +92,7 @@ impl Outcome {
             stdout,
             stderr,
             data: None,
+            sealed: Vec::new(),
             output_error: None,
         }
     }
@@ -107,6 +112,51 @@ impl Outcome {
             Err(error) => self.output_error = Some(error),
         }
         self
+    }
+
+    /// With the secrets that were taken out of its data.
+    #[must_use]
+    pub fn with_sealed(mut self, sealed: Vec<SealedOutput>) -> Self {
+        self.sealed = sealed;
+        self
+    }
+
+    /// Without what `masker` covers, in all that people read.
+    #[must_use]
+    pub fn masked(mut self, masker: &Masker) -> Self {
+        let texts = [&mut self.error, &mut self.hint, &mut self.output_error, &mut self.stdout.base64];
+        let texts = texts.into_iter().chain([&mut self.stderr.base64]).flatten();
+        for text in texts.chain([&mut self.stdout.text, &mut self.stderr.text]) {
+            if let Cow::Owned(masked) = masker.mask_text(text) {
+                *text = masked;
+            }
+        }
+        if let Some(data) = &mut self.data {
+            masker.mask_json(data);
+        }
+        self
+    }
+
+    /// What standard output meant, to take secrets out of it.
+    pub fn data_mut(&mut self) -> Option<&mut Value> {
+        self.data.as_mut()
+    }
+
+    /// Without standard output, of which only the size is told: it may hold secrets, and nobody knows where.
+    #[must_use]
+    pub fn without_stdout(mut self) -> Self {
+        let bytes = self.stdout.text.len() as u64 + self.stdout.dropped;
+        if bytes > 0 {
+            let text =
+                "[stdout is left out: the action returns secrets, and this is not its data]\n".to_owned();
+            self.stdout = StreamReport { text, base64: None, dropped: bytes, log: None };
+        }
+        self
+    }
+
+    /// The secrets that were taken out of its data, encrypted.
+    pub fn sealed(&self) -> &[SealedOutput] {
+        &self.sealed
     }
 
     /// Why it ended.

@@ -77,6 +77,12 @@ reasons! {
     ParametersInvalid = "parameters_invalid", Failed,
         "The parameters cannot be handed over in the format that the action declares.",
         None;
+    SecretUnavailable = "secret_unavailable", Failed,
+        "A secret that the execution needs cannot be decrypted, or one that it returns cannot be kept; nothing was started.",
+        Some("`security.encryption_key` has to be the same for this worker as for the control plane's other services");
+    TokenUnavailable = "token_unavailable", Failed,
+        "The execution is to have a token for the API, and this worker has nothing to sign it with; nothing was started.",
+        Some("set `security.jwt_secret` to the secret of the control plane's API");
     SpawnFailed = "spawn_failed", Failed,
         "The operating system refused to start the process.",
         None;

@@ -25,6 +25,7 @@ mod queue;
 mod registry;
 mod rows;
 mod runtimes;
+mod sealed;
 mod topology;
 mod waiting;
 

@@ -7,8 +7,8 @@ use super::{Embedded, now, rows};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan, Registry};
 use crate::error::Result;
 use crate::model::{
-    Attempt, Capabilities, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason,
-    Registration, WorkOrder, WorkerId, WorkerStatus,
+    Attempt, Capabilities, ClaimKey, Dispatch, Ending, ExecutionStatus, Origin, Outcome, Parameters, Reason,
+    Registration, Sealed, WorkOrder, WorkerId, WorkerStatus,
 };
 
 impl Registry for Embedded {
@@ -137,6 +137,8 @@ impl Executions for Embedded {
             parameters,
             env_vars: rows::env_vars(&claimed)?,
             task_timeout_seconds: claimed.try_get("task_timeout")?,
+            origin: Origin::default(),
+            sealed: Sealed::default(),
         }))))
     }
 
