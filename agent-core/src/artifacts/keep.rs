@@ -55,6 +55,9 @@ impl Artifacts {
         for log in leavings.logs.iter().filter(|log| log.follower.is_none()) {
             live.set(log.stream, log.path.clone());
         }
+        // Who is away already is not waited for with every execution again.
+        let is_away = |log: &WrittenLog| log.follower.as_ref().is_some_and(|it| it.remote.api.is_away());
+        let patience = if leavings.logs.iter().any(is_away) { Duration::ZERO } else { PATIENCE };
         let nothing = leavings.logs.is_empty() && !leavings.has_own;
         let Some(registry) = self.shared.registry.clone().filter(|_| !nothing) else { return live };
         let execution = leavings.execution;
@@ -69,7 +72,7 @@ impl Artifacts {
                 Kept::default()
             })
         });
-        match tokio::time::timeout(PATIENCE, task).await {
+        match tokio::time::timeout(patience, task).await {
             Ok(Ok(kept)) => Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) },
             Ok(Err(error)) => {
                 tracing::error!(execution = execution.0, %error, "the agent failed while it kept files");
