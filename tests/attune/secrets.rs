@@ -45,7 +45,7 @@ fn decrypt(key: &str, text: &str) -> Value {
 fn worker(site: &Site) -> Worker {
     let mut command = site.worker_command("w");
     command.env("ATTUNE__SECURITY__ENCRYPTION_KEY", KEY).env("ATTUNE__SECURITY__JWT_SECRET", JWT_SECRET);
-    command.env("ATTUNE_API_URL", "http://api.example:8080");
+    command.env("ATTUNE_API_URL", "http://api.example:8080").env("ATTUNE__ARTIFACTS__TRANSPORT", "volume");
     let worker = Worker::spawn(&mut command);
     worker.wait_for("the worker takes work");
     worker

@@ -146,7 +146,6 @@ impl Keeping {
             });
             self.failed("a version without a file could not be removed", removed.await);
         }
-        self.sweep(&logs, &remotes);
         kept
     }
 
@@ -156,24 +155,6 @@ impl Keeping {
         }
         let (source, target) = (log.path.clone(), self.shared.directory.join(version.path.as_str()));
         blocking("put a log in its place", move || volume::place(&source, &target)).await
-    }
-
-    /// What was on its way to the API has arrived, or never will.
-    fn sweep(&self, logs: &[WrittenLog], remotes: &[Option<Arc<Remote>>]) {
-        for (log, _) in logs.iter().zip(remotes).filter(|(_, remote)| remote.is_some()) {
-            let swept = std::fs::remove_file(&log.path);
-            if let Some(directory) = log.path.parent() {
-                // It goes with its last log.
-                std::fs::remove_dir(directory).ok();
-            }
-            self.failed(
-                "a log that was sent could not be removed",
-                swept.map_err(|error| {
-                    Error::new(ErrorKind::System, format!("cannot remove {}", log.path.display()))
-                        .because(error)
-                }),
-            );
-        }
     }
 
     /// Versions that the action made: how large their files are by now, and those that hold nothing are removed.
