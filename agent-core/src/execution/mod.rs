@@ -7,6 +7,7 @@ mod capture;
 mod choice;
 mod claim;
 mod entrypoint;
+mod exceeded;
 mod inline;
 mod observe;
 mod output;
@@ -39,7 +40,7 @@ use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
 use crate::packs::RemotePacks;
-use crate::process::{SpawnError, Spawner};
+use crate::process::{ProcessLimits, SpawnError, Spawner};
 use crate::secrets::{ChildEnvironment, Keyring};
 
 /// What all executions of a worker share.
@@ -82,6 +83,8 @@ pub struct Limits {
     pub stdout_bytes: usize,
     /// Bytes of standard error that are kept.
     pub stderr_bytes: usize,
+    /// What its processes may use.
+    pub process: ProcessLimits,
 }
 
 /// Runs what `claim` holds to its very end and reports it; returns the outcome that was reported.
@@ -172,7 +175,7 @@ async fn carry_out_unsealed(
         "an action runs");
     let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
     let kept = workshop.artifacts.keep(observation.leavings(order, &plan)).await;
-    observation.conclude(&plan, kept, &workshop.keyring)
+    observation.conclude(&plan, kept, workshop)
 }
 
 /// Finds what runs and what runs it, and decides how.

@@ -11,13 +11,13 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::capture::Capture;
+use super::exceeded::Exceeded;
 use super::plan::Plan;
 use super::veil::Veil;
 use super::{Stop, StopSignal, Workshop, output, secret_outputs};
 use crate::artifacts::{Kept, Leavings, WrittenLog};
 use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
 use crate::process::{Child, Ended, signal_name};
-use crate::secrets::Keyring;
 
 /// What becomes of an action's output beside being captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,8 +223,9 @@ impl Observation {
     }
 
     /// Names what was seen.
-    pub(super) fn conclude(self, plan: &Plan, kept: Kept, keyring: &Keyring) -> Outcome {
+    pub(super) fn conclude(self, plan: &Plan, kept: Kept, workshop: &Workshop) -> Outcome {
         let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
+        let limits = &workshop.limits.process;
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -251,19 +252,24 @@ impl Observation {
                 (Reason::WorkerStopped, Some("the worker stopped before the action had ended".to_owned()))
             }
             (None, Exit::Code(0)) => (Reason::Completed, None),
-            (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
-            (None, Exit::Signal(signal)) => {
-                (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
-            }
+            (None, exit) => match (Exceeded::by(&ended, limits), exit) {
+                (Some(exceeded), _) => (exceeded.reason(), Some(exceeded.to_string())),
+                (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
+                (None, Exit::Signal(signal)) => {
+                    (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
+                }
+            },
         };
+        let memory = ended.out_of_memory.filter(|_| reason == Reason::OutOfMemory);
         // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
         let stderr_log = kept.stderr.filter(|_| !stderr.text.trim().is_empty());
         let stdout_log = kept.stdout.filter(|_| stdout.dropped > 0);
         let stderr = StreamReport { log: stderr_log, ..stderr };
         let stdout = StreamReport { log: stdout_log, ..stdout };
-        let outcome =
-            Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data);
-        secret_outputs::seal(outcome, plan, keyring)
+        let outcome = Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr)
+            .with_memory(memory)
+            .with_output(data);
+        secret_outputs::seal(outcome, plan, &workshop.keyring)
     }
 }
 

@@ -24,7 +24,7 @@ pub use ending::{ClaimKey, Ending};
 pub use event::Event;
 pub use execution::{Attempt, Dispatch, Execution, Parameters, WorkOrder};
 pub use ids::{ActionId, ArtifactVersionId, ExecutionId, PackId, RuntimeId, RuntimeVersionId, WorkerId};
-pub use outcome::{Exit, Outcome, StreamReport};
+pub use outcome::{Exit, OutOfMemory, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
 pub use runtime::{

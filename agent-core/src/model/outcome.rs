@@ -18,6 +18,15 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// That the kernel ended a process for want of memory, and what it had to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// Bytes that were allowed, where somebody had set a limit.
+    pub limit: Option<u64>,
+    /// Bytes that were used at most.
+    pub peak: u64,
+}
+
 /// What a stream held, bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamReport {
@@ -38,6 +47,7 @@ pub struct Outcome {
     error: Option<String>,
     hint: Option<String>,
     exit: Option<Exit>,
+    memory: Option<OutOfMemory>,
     duration: Option<Duration>,
     stdout: StreamReport,
     stderr: StreamReport,
@@ -65,6 +75,7 @@ impl Outcome {
             error: Some(error.into()),
             hint: reason.hint().map(str::to_owned),
             exit: None,
+            memory: None,
             duration: None,
             stdout: StreamReport::default(),
             stderr: StreamReport::default(),
@@ -88,6 +99,7 @@ impl Outcome {
             error,
             hint: reason.hint().map(str::to_owned),
             exit: Some(exit),
+            memory: None,
             duration: Some(duration),
             stdout,
             stderr,
@@ -101,6 +113,13 @@ impl Outcome {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With what memory it had to do with, and was not enough.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Option<OutOfMemory>) -> Self {
+        self.memory = memory;
         self
     }
 
@@ -188,6 +207,12 @@ impl Outcome {
             if let Exit::Signal(signal) = exit {
                 result.insert("signal".into(), json!(crate::process::signal_name(signal)));
             }
+        }
+        if let Some(OutOfMemory { limit, peak }) = self.memory {
+            if let Some(limit) = limit {
+                result.insert("memory_limit_bytes".into(), json!(limit));
+            }
+            result.insert("memory_peak_bytes".into(), json!(peak));
         }
         if let Some(duration) = self.duration {
             result

@@ -49,7 +49,16 @@ reasons! {
         None;
     Signal = "signal", Failed,
         "The action was ended by a signal that this worker did not send.",
-        Some("SIGKILL from outside is most often the kernel or the container running out of memory");
+        Some("somebody sent it; or the kernel did, where a SIGKILL ends what uses too much memory and its counts cannot be read");
+    OutOfMemory = "out_of_memory", Failed,
+        "The kernel ended the action because it used more memory than it may.",
+        Some("raise `worker.limits.memory` or the container's memory limit, or let the action use less");
+    CpuLimit = "cpu_limit", Failed,
+        "The action used more processor time than `worker.limits.cpu_seconds` allows and was ended.",
+        Some("raise `worker.limits.cpu_seconds`, or make the action faster");
+    FileSizeLimit = "file_size_limit", Failed,
+        "The action wrote a file larger than `worker.limits.file_size` allows and was ended.",
+        Some("raise `worker.limits.file_size`, or write smaller files");
     InterpreterMissing = "interpreter_missing", Failed,
         "The action's runtime needs an interpreter that this container does not have.",
         Some("`attune-agent probe` lists what this container has");

@@ -10,7 +10,7 @@ mod places;
 mod stream;
 mod token;
 
-pub use child_environment::{ChildEnvironment, HIDDEN_NAMES, HIDDEN_PREFIXES};
+pub use child_environment::{ChildEnvironment, HIDDEN_NAMES, HIDDEN_PREFIXES, HiddenVariables};
 pub use cipher::{Cipher, Unopened};
 pub use forms::{COMMON, Patterns, Unmaskable};
 pub use keyring::Keyring;
