@@ -57,7 +57,7 @@ impl Cgroups {
                 prepare_v2(&directory, &wanted)
                     .inspect_err(|error| {
                         tracing::debug!(%error, directory = %directory.display(),
-                        "no groups can be made for executions")
+                        "no groups can be made for executions");
                     })
                     .ok()?;
                 Some(Self::V2 { directory })
