@@ -185,6 +185,52 @@ fn an_actions_own_retention_goes_before_the_workers() {
 }
 
 #[test]
+fn files_that_an_action_made_itself_are_measured_and_empty_ones_are_no_versions() {
+    let site = Site::shared("log_own");
+    let wire = Wire::new(&site);
+    let gate = Gate::new(&site, "gate");
+    let script = "mkdir -p \"$ATTUNE_ARTIFACTS_DIR/own\"; printf 12345 > \"$ATTUNE_ARTIFACTS_DIR/own/full\"\n\
+        : > \"$ATTUNE_ARTIFACTS_DIR/own/empty\"\n";
+    site.action("make", &format!("{}{script}", gate.wait()), "");
+    let mut command = site.worker_command("w");
+    let worker =
+        Worker::spawn(command.env("ATTUNE__SECURITY__JWT_SECRET", "dev-secret-dev-secret-dev-secret"));
+    worker.wait_for("the worker takes work");
+    let mut scheduled = wire.schedule(wire.worker("w"), "my.make", &json!({}));
+    // Only an action with a token can have asked the API for versions.
+    let permit = format!(
+        "UPDATE execution SET permission_set_refs = ARRAY['core.writer'] WHERE id = {} RETURNING \
+         to_char(updated AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS attempt",
+        scheduled.id
+    );
+    scheduled.attempt = wire.row(&permit)["attempt"].as_str().expect("a moment").to_owned();
+    wire.dispatch(&scheduled);
+    wire.await_value(&format!("SELECT status FROM execution WHERE id = {}", scheduled.id), &json!("running"));
+    // As the API enters them while the action runs.
+    for (number, file) in ["own/full", "own/empty", "own/missing", "../../etc/passwd"].into_iter().enumerate()
+    {
+        wire.execute(&format!(
+            "WITH a AS (INSERT INTO artifact (ref, type) VALUES ('own.{number}', 'file_text') RETURNING id)
+             INSERT INTO artifact_version (artifact, version, execution, file_path, created_by)
+             SELECT id, 1, {}, '{file}', 'core.writer' FROM a",
+            scheduled.id
+        ));
+    }
+    gate.open(1);
+    wire.await_completion(scheduled.id);
+    let rows = wire.rows(
+        "SELECT v.file_path, v.size_bytes, a.size_bytes AS shown FROM artifact_version v \
+         JOIN artifact a ON a.id = v.artifact ORDER BY v.id",
+    );
+    let expected = json!([
+        {"file_path": "own/full", "size_bytes": 5, "shown": 5},
+        {"file_path": "../../etc/passwd", "size_bytes": null, "shown": null},
+    ]);
+    assert_eq!(json!(rows), expected, "what leads elsewhere is not looked at");
+    worker.drain();
+}
+
+#[test]
 fn logs_that_cannot_be_entered_do_not_hold_up_the_end() {
     let site = Site::shared("log_locked");
     let wire = Wire::new(&site);

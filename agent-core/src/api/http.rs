@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer that takes longer to begin, or to go on, will not come.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Answers to requests about files are short.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -195,7 +195,7 @@ impl Exchange {
     }
 
     /// A successful answer that is long; the connection ends with it.
-    pub(super) async fn into_body(self) -> Result<Body> {
+    pub(super) fn into_body(self) -> Result<Body> {
         if let Some(refused) = refusal(&self.response) {
             return Err(refused);
         }

@@ -4,6 +4,7 @@ mod http;
 mod token;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -22,6 +23,8 @@ use crate::model::{FilePath, PackRef, WorkerId};
 pub struct Api {
     client: Client,
     token: WorkerToken,
+    /// The last request found nobody.
+    away: AtomicBool,
 }
 
 impl Api {
@@ -30,12 +33,21 @@ impl Api {
     /// # Errors
     /// Where the URL is none, or the certificates cannot be read.
     pub fn new(url: &str, ca_file: Option<&Path>, secret: &Secret) -> Result<Self> {
-        Ok(Self { client: Client::new(url, ca_file)?, token: WorkerToken::new(secret) })
+        Ok(Self {
+            client: Client::new(url, ca_file)?,
+            token: WorkerToken::new(secret),
+            away: AtomicBool::new(false),
+        })
     }
 
     /// From now on, tokens name this worker.
     pub fn identify(&self, worker: WorkerId) {
         self.token.identify(worker);
+    }
+
+    /// Whether it was away when it was last asked for anything: then nobody has to wait for it.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
     }
 
     /// Creates a file, or replaces it.
@@ -77,7 +89,7 @@ impl Api {
     pub(crate) async fn archive(&self, pack: &PackRef) -> Result<http::Body> {
         let answer =
             self.request(Method::GET, &format!("packs/{}/archive", pack.as_str()), Bytes::new()).await?;
-        answer.into_body().await
+        answer.into_body()
     }
 
     /// One request; a token that is not taken is replaced once.
@@ -93,7 +105,9 @@ impl Api {
                 .map_err(|error| {
                     Error::new(ErrorKind::System, "a request cannot be written").because(error)
                 })?;
-            let exchange = self.client.send(request).await?;
+            let answered = self.client.send(request).await;
+            self.away.store(answered.is_err(), Ordering::Relaxed);
+            let exchange = answered?;
             if last || exchange.status() != StatusCode::UNAUTHORIZED {
                 return Ok(exchange);
             }

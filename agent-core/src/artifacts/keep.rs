@@ -18,7 +18,7 @@ use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long files are tried to be kept.
-const TENACITY: Duration = Duration::from_secs(300);
+const TENACITY: Duration = Duration::from_mins(5);
 
 /// Where an execution's logs can be read, as far as that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +55,9 @@ impl Artifacts {
         for log in leavings.logs.iter().filter(|log| log.follower.is_none()) {
             live.set(log.stream, log.path.clone());
         }
+        // Who is away already is not waited for with every execution again.
+        let is_away = |log: &WrittenLog| log.follower.as_ref().is_some_and(|it| it.remote.api.is_away());
+        let patience = if leavings.logs.iter().any(is_away) { Duration::ZERO } else { PATIENCE };
         let nothing = leavings.logs.is_empty() && !leavings.has_own;
         let Some(registry) = self.shared.registry.clone().filter(|_| !nothing) else { return live };
         let execution = leavings.execution;
@@ -69,7 +72,7 @@ impl Artifacts {
                 Kept::default()
             })
         });
-        match tokio::time::timeout(PATIENCE, task).await {
+        match tokio::time::timeout(patience, task).await {
             Ok(Ok(kept)) => Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) },
             Ok(Err(error)) => {
                 tracing::error!(execution = execution.0, %error, "the agent failed while it kept files");
@@ -143,7 +146,6 @@ impl Keeping {
             });
             self.failed("a version without a file could not be removed", removed.await);
         }
-        self.sweep(&logs, &remotes);
         kept
     }
 
@@ -153,24 +155,6 @@ impl Keeping {
         }
         let (source, target) = (log.path.clone(), self.shared.directory.join(version.path.as_str()));
         blocking("put a log in its place", move || volume::place(&source, &target)).await
-    }
-
-    /// What was on its way to the API has arrived, or never will.
-    fn sweep(&self, logs: &[WrittenLog], remotes: &[Option<Arc<Remote>>]) {
-        for (log, _) in logs.iter().zip(remotes).filter(|(_, remote)| remote.is_some()) {
-            let swept = std::fs::remove_file(&log.path);
-            if let Some(directory) = log.path.parent() {
-                // It goes with its last log.
-                std::fs::remove_dir(directory).ok();
-            }
-            self.failed(
-                "a log that was sent could not be removed",
-                swept.map_err(|error| {
-                    Error::new(ErrorKind::System, format!("cannot remove {}", log.path.display()))
-                        .because(error)
-                }),
-            );
-        }
     }
 
     /// Versions that the action made: how large their files are by now, and those that hold nothing are removed.

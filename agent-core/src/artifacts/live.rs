@@ -38,7 +38,12 @@ struct OpenLog {
     path: PathBuf,
     /// What takes it to the API, where the API does not see the file itself.
     follower: Option<Follower>,
+    spooled: Option<Spooled>,
 }
+
+/// A log that waits for the API and is nobody's else. It goes with this, whatever has become of it.
+#[derive(Debug)]
+pub(super) struct Spooled(PathBuf);
 
 /// A log that is complete.
 #[derive(Debug)]
@@ -47,6 +52,7 @@ pub(crate) struct WrittenLog {
     pub(crate) bytes: u64,
     pub(crate) path: PathBuf,
     pub(super) follower: Option<Follower>,
+    pub(super) _spooled: Option<Spooled>,
 }
 
 impl LiveLog {
@@ -94,12 +100,12 @@ impl LiveLog {
 
     /// Completes the file; `None` where there is none.
     pub(crate) async fn finish(self) -> Option<WrittenLog> {
-        let State::Open(OpenLog { mut file, path, follower }) = self.state else { return None };
+        let State::Open(OpenLog { mut file, path, follower, spooled }) = self.state else { return None };
         if let Err(error) = file.flush().await {
             unavailable(&path, &error);
             return None;
         }
-        Some(WrittenLog { stream: self.stream, bytes: self.bytes, path, follower })
+        Some(WrittenLog { stream: self.stream, bytes: self.bytes, path, follower, _spooled: spooled })
     }
 
     async fn open(&self) -> State {
@@ -120,10 +126,23 @@ impl LiveLog {
         };
         match opened {
             Ok(file) => {
+                let spooled = remote.as_ref().map(|_| Spooled(path.clone()));
                 let follower = remote.map(|remote| Follower::start(remote, path.clone(), execution, stream));
-                State::Open(OpenLog { file: File::from_std(file), path, follower })
+                State::Open(OpenLog { file: File::from_std(file), path, follower, spooled })
             }
             Err(error) => unavailable(&path, &error),
+        }
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "a log that was sent could not be removed");
+        }
+        if let Some(directory) = self.0.parent() {
+            // It goes with its last log, and stays for the other one until then.
+            std::fs::remove_dir(directory).ok();
         }
     }
 }

@@ -102,7 +102,7 @@ impl Capture {
         let stream = log.stream();
         let written = log.finish().await;
         let path = written.as_ref().map(|written| written.path.clone());
-        (report(stream, Split::of(limit.min(INLINE_BYTES)), total, head, tail.into(), path), written)
+        (report(stream, Split::of(limit.min(INLINE_BYTES)), total, head, &Vec::from(tail), path), written)
     }
 
     /// All of the stream, where it is within the limit: what a structured output is read from.
@@ -140,13 +140,13 @@ fn report(
     kept: Split,
     total: u64,
     head: Vec<u8>,
-    tail: Vec<u8>,
+    tail: &[u8],
     log: Option<PathBuf>,
 ) -> StreamReport {
     let dropped = kept.dropped(total);
     if dropped == 0 {
         let mut bytes = head;
-        bytes.extend_from_slice(&tail);
+        bytes.extend_from_slice(tail);
         return match String::from_utf8(bytes) {
             Ok(text) => StreamReport { text, base64: None, dropped, log },
             Err(error) => StreamReport {
@@ -159,7 +159,7 @@ fn report(
     }
     // A character that was cut in two belongs to what was dropped.
     let head = without_cut_end(&head);
-    let tail = without_cut_start(&tail);
+    let tail = without_cut_start(tail);
     let dropped = total - (head.len() + tail.len()) as u64;
     let mut text = String::from_utf8_lossy(head).into_owned();
     text.push_str(&notice(stream, dropped));

@@ -109,7 +109,7 @@ impl RemotePacks {
             Ok(Ok(())) => tracing::info!(pack = pack.as_str(), "a pack was removed"),
             Ok(Err(error)) => tracing::warn!(pack = pack.as_str(), %error, "a pack could not be removed"),
             Err(error) => {
-                tracing::error!(pack = pack.as_str(), %error, "the agent failed while it removed a pack")
+                tracing::error!(pack = pack.as_str(), %error, "the agent failed while it removed a pack");
             }
         }
     }

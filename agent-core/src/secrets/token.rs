@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use ring::hmac;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::config::Secret;
 use crate::model::{ExecutionId, Origin, Ref};
@@ -85,9 +86,17 @@ impl Signer {
                 standard_access_pack_refs: packs,
             },
         };
-        let claims = serde_json::json!(claims).to_string();
+        self.sign_claims(&serde_json::json!(claims))
+    }
+
+    /// A token that says this.
+    pub(crate) fn sign_claims(&self, claims: &Value) -> Secret {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let signed = format!("{}.{}", encode(br#"{"typ":"JWT","alg":"HS256"}"#), encode(claims.as_bytes()));
+        let signed = format!(
+            "{}.{}",
+            encode(br#"{"typ":"JWT","alg":"HS256"}"#),
+            encode(claims.to_string().as_bytes())
+        );
         let tag = hmac::sign(&self.0, signed.as_bytes());
         Secret::from(format!("{signed}.{}", encode(tag.as_ref())))
     }
@@ -101,7 +110,7 @@ impl fmt::Debug for Signer {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

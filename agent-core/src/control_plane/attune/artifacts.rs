@@ -59,7 +59,7 @@ impl ArtifactRegistry for Artifacts {
             let rows = database
                 .run(move |connection| Box::pin(sqlx::query(OWN).bind(execution.0).fetch_all(connection)))
                 .await?;
-            let versions = rows.iter().map(|row| file_version(row));
+            let versions = rows.iter().map(file_version);
             // One that leads out of the directory of artifacts is none of ours to look at.
             versions.filter_map(Result::transpose).collect()
         })
