@@ -90,9 +90,14 @@ pub(super) async fn carry_out(order: &Order, shared: &Arc<Shared>) -> End {
     let renewal = right.lease.clone().map(|lease| Renewal::start(lease, Arc::clone(shared)));
     let made = make(order, &build, &right.lock, &mut log, shared).await;
     drop(renewal);
-    if let Err(Stopped::Failed(failure)) = &made {
-        log.say(&format!("\nattune-agent: {}", failure.sentence())).await;
-    }
+    let made = match made {
+        Err(Stopped::Failed(failure)) => {
+            let failure = failure.with_log(&log);
+            log.say(&format!("\nattune-agent: {}", failure.sentence())).await;
+            Err(Stopped::Failed(failure))
+        }
+        other => other,
+    };
     log.end().await;
     let end = match made {
         Ok(()) => {
@@ -106,7 +111,6 @@ pub(super) async fn carry_out(order: &Order, shared: &Arc<Shared>) -> End {
             match stopped {
                 Stopped::Cancelled => End::Cancelled,
                 Stopped::Failed(failure) => {
-                    let failure = failure.with_log(&log);
                     tracing::warn!(pack = %order.spec.pack, runtime = order.spec.runtime_ref, why = failure.sentence(),
                         "an environment could not be built");
                     End::Failed(failure)

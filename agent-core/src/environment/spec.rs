@@ -116,7 +116,7 @@ impl EnvironmentSpec {
             parts.push(declared.clone());
         }
         parts.push(exact.to_owned());
-        parts.push(self.interpreter.arch.as_deref().unwrap_or("any").to_owned());
+        parts.push(self.interpreter.arch.as_deref().unwrap_or(std::env::consts::ARCH).to_owned());
         parts.push(libc.to_owned());
         let harmless = |c: char| if c.is_ascii_alphanumeric() || "._-+".contains(c) { c } else { '_' };
         parts.join("-").chars().map(harmless).collect()
