@@ -42,7 +42,7 @@ pub use hardening::{allow_dumps, harden, is_hardened, wipe_variables};
 pub use hidden_files::Exposed;
 pub use init::leave_orphans_to_init;
 pub use limits::ProcessLimits;
-pub use spawner::{SpawnError, Spawner};
+pub use spawner::{Permit, SpawnError, Spawner};
 pub use sys::signal_name;
 pub use wire::Job;
 pub use zygote::enter_if_asked;

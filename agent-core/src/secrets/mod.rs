@@ -15,6 +15,6 @@ pub use cipher::{Cipher, Unopened};
 pub use forms::{COMMON, Patterns, Unmaskable};
 pub use keyring::Keyring;
 pub use masker::{MASK, Masker, SHORTEST};
-pub use places::{NoPlace, marker, put, secret_places, take};
+pub use places::{NoPlace, at, marker, put, secret_places, take};
 pub use stream::MaskedStream;
 pub use token::{Bearer, Signer};
