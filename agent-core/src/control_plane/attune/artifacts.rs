@@ -1,7 +1,7 @@
 //! Artifacts in PostgreSQL (CONTRACT §1.11). `artifact.ref` is not unique and version numbers are counted, so everybody
 //! who makes either takes turns by advisory locks: for a version those of Attune itself, on the artifact's number.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -20,7 +20,57 @@ const BATCH: usize = 64;
 /// The statement's own view of what it is given. Text that comes from rows is not quoted but encoded: nothing in it can
 /// be mistaken for SQL.
 const LOGS: &str = "jsonb_to_recordset(current_setting('attune.logs')::jsonb) \
-    AS l(execution bigint, action_ref text, stream text, bytes bigint)";
+    AS l(execution bigint, action_ref text, stream text, bytes bigint, policy text, retained int)";
+
+/// One message of several statements, which are one transaction. Each sees what was committed before it began, so that
+/// what follows a lock knows what its last holder did: within a single statement it would not.
+static ENTER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT pg_advisory_xact_lock(turn) FROM (
+          SELECT DISTINCT hashtextextended(l.action_ref || '.' || l.stream || '.log', 0) AS turn
+          FROM {LOGS} ORDER BY turn) turns;
+        WITH wanted AS (
+          SELECT DISTINCT l.action_ref, l.stream, l.action_ref || '.' || l.stream || '.log' AS ref,
+            coalesce(a.log_retention_policy, l.policy::artifact_retention_enum) AS policy,
+            coalesce(a.log_retention_limit, l.retained) AS retained
+          FROM {LOGS} LEFT JOIN action a ON a.ref = l.action_ref),
+        found AS (
+          UPDATE artifact SET retention_policy = w.policy, retention_limit = w.retained FROM wanted w
+          WHERE artifact.ref = w.ref AND artifact.scope = 'action'
+            AND (artifact.retention_policy, artifact.retention_limit) IS DISTINCT FROM (w.policy, w.retained))
+        INSERT INTO artifact (ref, scope, owner, type, visibility, name, content_type,
+          retention_policy, retention_limit)
+        SELECT ref, 'action', action_ref, 'file_text', 'private', action_ref || ' ' || stream, 'text/plain',
+          policy, retained
+        FROM wanted w WHERE NOT EXISTS (SELECT FROM artifact a WHERE a.ref = w.ref) ORDER BY ref;
+        SELECT pg_advisory_xact_lock(artifact) FROM (
+          SELECT DISTINCT (SELECT min(id) FROM artifact WHERE ref = l.action_ref || '.' || l.stream || '.log')
+            AS artifact FROM {LOGS} ORDER BY artifact) artifacts;
+        WITH asked AS (
+          SELECT l.*, ref, (SELECT min(id) FROM artifact a WHERE a.ref = named.ref) AS artifact
+          FROM {LOGS}, LATERAL (SELECT l.action_ref || '.' || l.stream || '.log' AS ref) named),
+        there AS (
+          SELECT v.id, v.artifact, v.execution, v.file_path FROM artifact_version v
+          JOIN asked USING (artifact, execution) WHERE v.created_by = 'worker'),
+        numbered AS (
+          SELECT asked.*, row_number() OVER (PARTITION BY artifact ORDER BY execution)
+            + coalesce((SELECT max(version) FROM artifact_version v WHERE v.artifact = asked.artifact), 0)
+            AS version
+          FROM asked WHERE NOT EXISTS (
+            SELECT FROM there WHERE there.artifact = asked.artifact AND there.execution = asked.execution)),
+        made AS (
+          INSERT INTO artifact_version (artifact, version, execution, content_type, size_bytes, file_path,
+            meta, created_by)
+          SELECT artifact, version, execution, 'text/plain', bytes,
+            replace(ref, '.', '/') || '/v' || version || '.txt',
+            jsonb_build_object('stream', stream, 'execution_id', execution), 'worker'
+          FROM numbered ORDER BY artifact, version
+          RETURNING id, artifact, execution, file_path)
+        SELECT entered.id, entered.execution, asked.stream AS log_stream, entered.file_path
+        FROM (SELECT * FROM made UNION ALL SELECT * FROM there) entered
+        JOIN asked USING (artifact, execution)"
+    )
+});
 
 /// Artifacts of one control plane.
 #[derive(Debug)]
@@ -140,9 +190,11 @@ impl Artifacts {
         receiver
     }
 
-    /// The oldest of those that wait.
+    /// The oldest of those that still wait.
     fn next_batch(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has given up would put no file to a version.
+        waiting.retain(|waiting| !waiting.answer.is_closed());
         let size = waiting.len().min(BATCH);
         waiting.drain(..size).collect()
     }
@@ -157,65 +209,21 @@ impl Artifacts {
         rows.iter().filter(|row| row_is_log(row)).map(log_version).collect()
     }
 
-    /// One message of several statements, which are one transaction. Each sees what was committed before it began, so
-    /// that what follows a lock knows what its last holder did: within a single statement it would not.
     fn script(&self, logs: &[NewLog]) -> String {
+        let Retention { policy, limit } = self.retention;
         let logs: Vec<_> = logs
             .iter()
             .map(|log| {
                 json!({"execution": log.execution, "action_ref": log.action_ref, "stream": log.stream,
-                    "bytes": log.bytes})
+                    "bytes": log.bytes, "policy": policy.as_str(), "retained": limit})
             })
             .collect();
         let encoded: String = json!(logs).to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
-        let (policy, limit) = (self.retention.policy.as_str(), self.retention.limit);
         // It is on the medium once the execution's own end is, which is written after it and waits for that.
         format!(
-            "SELECT set_config('attune.logs', convert_from(decode('{encoded}', 'hex'), 'UTF8'), true),
-               set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '5000', true);
-             SELECT pg_advisory_xact_lock(turn) FROM (
-               SELECT DISTINCT hashtextextended(l.action_ref || '.' || l.stream || '.log', 0) AS turn
-               FROM {LOGS} ORDER BY turn) turns;
-             WITH wanted AS (
-               SELECT DISTINCT l.action_ref, l.stream, l.action_ref || '.' || l.stream || '.log' AS ref,
-                 coalesce(a.log_retention_policy, '{policy}') AS policy,
-                 coalesce(a.log_retention_limit, {limit}) AS retained
-               FROM {LOGS} LEFT JOIN action a ON a.ref = l.action_ref),
-             found AS (
-               UPDATE artifact SET retention_policy = w.policy, retention_limit = w.retained FROM wanted w
-               WHERE artifact.ref = w.ref AND artifact.scope = 'action'
-                 AND (artifact.retention_policy, artifact.retention_limit) IS DISTINCT FROM (w.policy, w.retained))
-             INSERT INTO artifact (ref, scope, owner, type, visibility, name, content_type,
-               retention_policy, retention_limit)
-             SELECT ref, 'action', action_ref, 'file_text', 'private', action_ref || ' ' || stream, 'text/plain',
-               policy, retained
-             FROM wanted w WHERE NOT EXISTS (SELECT FROM artifact a WHERE a.ref = w.ref) ORDER BY ref;
-             SELECT pg_advisory_xact_lock(artifact) FROM (
-               SELECT DISTINCT (SELECT min(id) FROM artifact WHERE ref = l.action_ref || '.' || l.stream || '.log')
-                 AS artifact FROM {LOGS} ORDER BY artifact) artifacts;
-             WITH asked AS (
-               SELECT l.*, ref, (SELECT min(id) FROM artifact a WHERE a.ref = named.ref) AS artifact
-               FROM {LOGS}, LATERAL (SELECT l.action_ref || '.' || l.stream || '.log' AS ref) named),
-             there AS (
-               SELECT v.id, v.artifact, v.execution, v.file_path FROM artifact_version v
-               JOIN asked USING (artifact, execution) WHERE v.created_by = 'worker'),
-             numbered AS (
-               SELECT asked.*, row_number() OVER (PARTITION BY artifact ORDER BY execution)
-                 + coalesce((SELECT max(version) FROM artifact_version v WHERE v.artifact = asked.artifact), 0)
-                 AS version
-               FROM asked WHERE NOT EXISTS (
-                 SELECT FROM there WHERE there.artifact = asked.artifact AND there.execution = asked.execution)),
-             made AS (
-               INSERT INTO artifact_version (artifact, version, execution, content_type, size_bytes, file_path,
-                 meta, created_by)
-               SELECT artifact, version, execution, 'text/plain', bytes,
-                 replace(ref, '.', '/') || '/v' || version || '.txt',
-                 jsonb_build_object('stream', stream, 'execution_id', execution), 'worker'
-               FROM numbered ORDER BY artifact, version
-               RETURNING id, artifact, execution, file_path)
-             SELECT entered.id, entered.execution, asked.stream AS log_stream, entered.file_path
-             FROM (SELECT * FROM made UNION ALL SELECT * FROM there) entered
-             JOIN asked USING (artifact, execution)"
+            "SELECT set_config('attune.logs', convert_from(decode('{encoded}', 'hex'), 'UTF8'), true), \
+             set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '5000', true); {}",
+            *ENTER
         )
     }
 }
