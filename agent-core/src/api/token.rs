@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use ring::hmac;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::config::Secret;
 use crate::model::WorkerId;
+use crate::secrets::Signer;
 
 /// How long a token is good for.
 const LIFETIME: Duration = Duration::from_hours(1);
@@ -22,7 +20,7 @@ const MARGIN: Duration = Duration::from_mins(10);
 
 /// Makes tokens, one at a time.
 pub(super) struct WorkerToken {
-    key: hmac::Key,
+    signer: Signer,
     login: String,
     worker: OnceLock<WorkerId>,
     current: Mutex<Option<Issued>>,
@@ -36,7 +34,7 @@ struct Issued {
 impl WorkerToken {
     pub(super) fn new(secret: &Secret) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()),
+            signer: Signer::new(secret),
             login: format!("worker:worker-{}", Uuid::new_v4()),
             worker: OnceLock::new(),
             current: Mutex::default(),
@@ -73,15 +71,10 @@ impl WorkerToken {
 
     fn sign(&self, issued: i64, expires: i64) -> Secret {
         let worker = self.worker.get().map_or(0, |worker| worker.0);
-        let claims = json!({
+        self.signer.sign(&json!({
             "sub": "1", "login": self.login, "iat": issued, "exp": expires, "token_type": "worker",
             "scope": "internal_files", "metadata": {"worker_id": worker}
-        });
-        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let header = encode(br#"{"typ":"JWT","alg":"HS256"}"#);
-        let signed = format!("{header}.{}", encode(claims.to_string().as_bytes()));
-        let tag = hmac::sign(&self.key, signed.as_bytes());
-        Secret::from(format!("{signed}.{}", encode(tag.as_ref())))
+        }))
     }
 }
 
@@ -93,6 +86,8 @@ impl fmt::Debug for WorkerToken {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::Value;
 
     use super::*;
