@@ -127,7 +127,7 @@ fn token(order: &WorkOrder, workshop: &Workshop) -> Result<Option<Secret>, Box<O
         origin,
         timeout: timeout(order, workshop.limits.timeout),
     };
-    Ok(Some(signer.sign(&bearer, jiff::Timestamp::now())))
+    Ok(Some(bearer.token(signer, jiff::Timestamp::now())))
 }
 
 fn unavailable(error: String) -> Box<Outcome> {

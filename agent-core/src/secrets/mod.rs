@@ -4,6 +4,7 @@
 mod child_environment;
 mod cipher;
 mod forms;
+mod jwt;
 mod keyring;
 mod masker;
 mod places;
@@ -13,8 +14,9 @@ mod token;
 pub use child_environment::{ChildEnvironment, HIDDEN_NAMES, HIDDEN_PREFIXES, HiddenVariables};
 pub use cipher::{Cipher, Unopened};
 pub use forms::{COMMON, Patterns, Unmaskable};
+pub use jwt::Signer;
 pub use keyring::Keyring;
 pub use masker::{MASK, Masker, SHORTEST};
 pub use places::{NoPlace, at, marker, put, secret_places, take};
 pub use stream::MaskedStream;
-pub use token::{Bearer, Signer};
+pub use token::Bearer;
