@@ -7,7 +7,8 @@ use std::sync::Arc;
 use agent_core::Result;
 use agent_core::artifacts::Artifacts;
 use agent_core::config::{Config, DirectoriesConfig, Sources};
-use agent_core::control_plane::Journal;
+use agent_core::control_plane::{EnvironmentLeases, Journal};
+use agent_core::environment::{Environments, EnvironmentsSetup};
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
 use agent_core::secrets::{ChildEnvironment, HiddenVariables, Keyring};
@@ -64,16 +65,27 @@ impl Session {
         self.runtime.block_on(future)
     }
 
-    /// What executions share; `found` is what they can be run with.
+    /// What executions share; `found` is what they can be run with, `leases` what keeps account of environments.
     pub(crate) fn workshop(
         &self,
         found: Arc<runtime_probe::Report>,
         directories: Directories,
         journal: Arc<Journal>,
+        leases: Option<Arc<dyn EnvironmentLeases>>,
     ) -> Result<Workshop, Failure> {
         let environment = ChildEnvironment::new(self.variables.clone(), &self.hidden, &directories.scratch);
+        let spawner = Arc::new(Spawner::start(self.config.worker.confinement.clone())?);
+        let environments = Environments::new(EnvironmentsSetup {
+            envs_dir: directories.runtime_envs.clone(),
+            logs_dir: directories.artifacts.join("environments"),
+            config: self.config.environments,
+            spawner: Arc::clone(&spawner),
+            child: environment.clone(),
+            leases,
+        });
         Ok(Workshop {
-            spawner: Spawner::start(self.config.worker.confinement.clone())?,
+            spawner,
+            environments,
             interpreters: found,
             private_dir: directories.private.unwrap_or_else(|| environment.temp_dir()),
             environment,

@@ -20,6 +20,7 @@ pub mod api;
 pub mod artifacts;
 pub mod config;
 pub mod control_plane;
+pub mod environment;
 pub mod execution;
 pub mod model;
 pub mod packs;

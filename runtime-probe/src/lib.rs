@@ -35,6 +35,7 @@ mod evidence;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hints;
+mod libc;
 mod options;
 mod pages;
 mod probe;
@@ -52,6 +53,7 @@ pub use capabilities::{Applets, Capabilities, Gpu};
 pub use compare::{Compared, Comparison, Verdict, compare};
 pub use environment::{Environment, EnvironmentKind};
 pub use error::Error;
+pub use libc::glibc_release;
 pub use options::{Ask, Mode, Options};
 pub use probe::probe;
 pub use reason::Reason;

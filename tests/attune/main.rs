@@ -7,6 +7,7 @@ mod claims;
 mod commands;
 mod dispatch;
 mod drain;
+mod environments;
 mod hostile;
 mod messages;
 mod outages;

@@ -45,7 +45,14 @@ fn decrypt(key: &str, text: &str) -> Value {
 fn worker(site: &Site) -> Worker {
     let mut command = site.worker_command("w");
     command.env("ATTUNE__SECURITY__ENCRYPTION_KEY", KEY).env("ATTUNE__SECURITY__JWT_SECRET", JWT_SECRET);
-    command.env("ATTUNE_API_URL", "http://api.example:8080").env("ATTUNE__ARTIFACTS__TRANSPORT", "volume");
+    command.env("ATTUNE_API_URL", "http://api.example:8080");
+    // Directories that are shared with an API: nothing is to be sent to this one, which is nowhere.
+    for (directory, sentinel) in [("packs", ".attune-packs-sentinel"), ("artifacts", ".attune-api-sentinel")]
+    {
+        let directory = site.path(directory);
+        std::fs::create_dir_all(&directory).expect("a writable directory");
+        std::fs::write(directory.join(sentinel), "").expect("a writable directory");
+    }
     let worker = Worker::spawn(&mut command);
     worker.wait_for("the worker takes work");
     worker

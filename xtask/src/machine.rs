@@ -20,6 +20,7 @@ struct Package {
 const PACKAGES: &[Package] = &[
     Package { name: "bash", program: "bash", serves: "core.shell, and the tests' own actions" },
     Package { name: "busybox", program: "busybox", serves: "core.shell and examples.awk in small images" },
+    Package { name: "cpanminus", program: "cpanm", serves: "environments of core.perl" },
     Package { name: "dash", program: "dash", serves: "core.shell as Debian's /bin/sh" },
     Package { name: "default-jdk-headless", program: "javac", serves: "core.java" },
     Package { name: "elixir", program: "elixir", serves: "examples.elixir" },
@@ -35,6 +36,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "mawk", program: "mawk", serves: "examples.awk as Debian's /usr/bin/awk" },
     Package { name: "mksh", program: "mksh", serves: "core.shell as Android's /bin/sh" },
     Package { name: "nodejs", program: "node", serves: "core.nodejs" },
+    Package { name: "npm", program: "npm", serves: "environments of core.nodejs" },
     Package { name: "perl", program: "perl", serves: "core.perl" },
     Package { name: "php-cli", program: "php", serves: "examples.php" },
     // Of servers, the tests start their own; one that the installation starts is nobody's.
@@ -43,6 +45,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "r-base-core", program: "Rscript", serves: "core.r" },
     Package { name: "rabbitmq-server", program: "rabbitmq-server", serves: "the control plane's messages" },
     Package { name: "ruby", program: "ruby", serves: "core.ruby" },
+    Package { name: "ruby-bundler", program: "bundle", serves: "environments of core.ruby" },
     Package { name: "tcl", program: "tclsh", serves: "examples.tcl" },
     Package { name: "zsh", program: "zsh", serves: "core.shell as macOS has it" },
 ];

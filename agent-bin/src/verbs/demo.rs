@@ -44,6 +44,7 @@ pub(crate) async fn run(session: &Session) -> Result<ExitCode, Failure> {
         Arc::clone(&found),
         Directories::below(scratch.path(), Some(scratch.path().to_owned())),
         Journal::in_memory(),
+        None,
     )?);
     let mut config = session.config.worker.clone();
     // As many at once as there are cores: interpreters that compile would only slow each other down.

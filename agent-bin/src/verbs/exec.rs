@@ -23,6 +23,9 @@ use crate::{lookup, parameters};
 pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, Failure> {
     let scratch = tempfile::Builder::new().prefix("attune-exec-").tempdir()?;
     let mut directories = Directories::below(scratch.path(), Some(scratch.path().to_owned()));
+    if let Some(kept) = kept_environments(session) {
+        directories.runtime_envs = kept;
+    }
     if let Some(packs_dir) = &args.packs_dir {
         directories.packs.clone_from(packs_dir);
     } else {
@@ -31,7 +34,7 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, F
     }
     let library = Library::read(&directories.packs)?;
     let order = work_order(&library, &args)?;
-    let workshop = session.workshop(lookup::interpreters()?, directories, Journal::in_memory())?;
+    let workshop = session.workshop(lookup::interpreters()?, directories, Journal::in_memory(), None)?;
     let solo = Solo::new(order);
     let attempt = Attempted::new(&solo, solo.dispatch());
     let Claimed::Ours(claim) = attempt.again(&solo).await? else {
@@ -68,6 +71,20 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, F
     }
     print(&format!("{document}\n"))?;
     Ok(exit_code(execution.status))
+}
+
+/// Where environments outlive this command: with those of this machine's worker, else with the user's caches. Their
+/// names say all that they depend on, so that everybody may use them.
+fn kept_environments(session: &Session) -> Option<PathBuf> {
+    let configured = &session.config.directories.runtime_envs;
+    if configured.is_dir() {
+        return Some(configured.clone());
+    }
+    let not_empty = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = not_empty("XDG_CACHE_HOME").or_else(|| Some(not_empty("HOME")?.join(".cache")))?;
+    let kept = caches.join("attune-agent").join("environments");
+    // A home that cannot be written to is none.
+    std::fs::create_dir_all(&kept).is_ok().then_some(kept)
 }
 
 /// What names a file is a file; anything else is an action.

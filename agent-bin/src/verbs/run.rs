@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agent_core::control_plane::attune::Attune;
 use agent_core::control_plane::embedded::Embedded;
-use agent_core::control_plane::{Queue, Registry};
+use agent_core::control_plane::{EnvironmentLeases, Queue, Registry};
 use agent_core::execution::Workshop;
 use agent_core::worker::{Shutdown, WorkDir, Worker};
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +34,7 @@ async fn embedded(
     let plane = Arc::new(open(directory).await?);
     let work_dir = WorkDir::of_worker(&session.config.worker.name, &[plane.journals_dir()])?;
     let directories = Directories::below(directory, work_dir.private_dir());
-    let workshop = session.workshop(lookup::interpreters()?, directories, work_dir.journal()?)?;
+    let workshop = session.workshop(lookup::interpreters()?, directories, work_dir.journal()?, None)?;
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done
@@ -53,7 +53,8 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     let mut directories = Directories::configured(config, &work_dir);
     let remote_packs = transfer::packs(&mut directories.packs, api.as_ref(), &plane, &work_dir);
     let artifacts = transfer::artifacts(config, api, &plane, &work_dir)?;
-    let workshop = session.workshop(lookup::interpreters()?, directories, journal)?;
+    let leases: Arc<dyn EnvironmentLeases> = Arc::clone(&plane) as _;
+    let workshop = session.workshop(lookup::interpreters()?, directories, journal, Some(leases))?;
     let api_url = Some(config.api_url.clone());
     let workshop = Workshop { artifacts, remote_packs, api_url, ..workshop };
     let done = work(session, &plane, workshop, orders).await;

@@ -71,11 +71,10 @@ impl WorkerToken {
 
     fn sign(&self, issued: i64, expires: i64) -> Secret {
         let worker = self.worker.get().map_or(0, |worker| worker.0);
-        let claims = json!({
+        self.signer.sign(&json!({
             "sub": "1", "login": self.login, "iat": issued, "exp": expires, "token_type": "worker",
             "scope": "internal_files", "metadata": {"worker_id": worker}
-        });
-        self.signer.sign_claims(&claims)
+        }))
     }
 }
 

@@ -30,7 +30,7 @@ use crate::error::{Doing, Error, ErrorKind, Result};
 use crate::execution::Limits;
 use crate::model::{Retention, RetentionPolicy, Taint, WorkerType};
 use crate::process::{Confinement, ProcessLimits};
-use server_url::ServerUrl;
+use server_url::{NoHost, ServerUrl};
 use size::Size;
 
 /// A configuration file larger than this is not one.
@@ -51,6 +51,8 @@ pub struct Config {
     pub api_url: String,
     /// How files reach the API.
     pub transport: TransportConfig,
+    /// `environments.*`
+    pub environments: EnvironmentsConfig,
     /// `log.*`
     pub log: LogConfig,
 }
@@ -159,6 +161,15 @@ pub struct TransportConfig {
     pub api_is_named: bool,
     /// Certificates to trust beside the built-in roots.
     pub ca_file: Option<PathBuf>,
+}
+
+/// How environments with dependencies are built and kept.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvironmentsConfig {
+    /// How long one build may take.
+    pub build_timeout: Duration,
+    /// How long an environment is kept that nothing uses.
+    pub retention: Duration,
 }
 
 /// How this process logs.
@@ -356,7 +367,7 @@ impl Sources {
             password: part("password")?.map(Secret::from),
             name: part(name)?,
         };
-        parts.assemble().ok_or_else(|| {
+        parts.assemble().map_err(|NoHost| {
             Error::new(ErrorKind::Invalid, format!("neither `{section}.url` nor `{section}.host` is set"))
                 .hint(format!("the other parts of `{section}` belong to one of them"))
         })
@@ -427,6 +438,10 @@ impl Config {
                 packs: directory("packs_base_dir")?,
                 runtime_envs: directory("runtime_envs_dir")?,
                 artifacts: directory("artifacts_dir")?,
+            },
+            environments: EnvironmentsConfig {
+                build_timeout: sources.seconds("environments.build_timeout")?,
+                retention: sources.seconds("environments.retention")?,
             },
             worker: WorkerConfig {
                 name: match sources.get("worker.name", |name: &String| !name.trim().is_empty())? {

@@ -21,27 +21,30 @@ pub(super) struct ServerUrl {
     pub(super) name: Option<String>,
 }
 
+/// There are parts, but neither a URL nor a host that they could belong to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoHost;
+
 impl ServerUrl {
-    /// The URL to use, if anything is configured; `None` where there are parts of neither a URL nor a host.
-    #[expect(clippy::option_option, reason = "nothing configured is fine, parts of nothing are not")]
-    pub(super) fn assemble(self) -> Option<Option<Secret>> {
+    /// The URL to use, if anything is configured.
+    pub(super) fn assemble(self) -> Result<Option<Secret>, NoHost> {
         let Self { scheme, url, host, port, user, password, name } = self;
         let has_parts =
             host.is_some() || port.is_some() || user.is_some() || password.is_some() || name.is_some();
         if !has_parts {
-            return Some(url);
+            return Ok(url);
         }
         let given = match &url {
             Some(url) => match Parts::of(url.expose()) {
                 Some(parts) => parts,
                 // What is wrong with it is told where it is used.
-                None => return Some(Some(url.clone())),
+                None => return Ok(Some(url.clone())),
             },
             None => Parts { scheme, ..Parts::default() },
         };
         let escape = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
         let host = host.map(|host| if host.contains(':') { format!("[{host}]") } else { host });
-        let host = host.or_else(|| given.host.map(str::to_owned))?;
+        let host = host.or_else(|| given.host.map(str::to_owned)).ok_or(NoHost)?;
         let mut text = format!("{}://", given.scheme);
         if let Some(user) = user.map(|user| escape(&user)).or_else(|| given.user.map(str::to_owned)) {
             text.push_str(&user);
@@ -62,7 +65,7 @@ impl ServerUrl {
             text.push_str(&name);
         }
         text.push_str(given.query);
-        Some(Some(Secret::from(text)))
+        Ok(Some(Secret::from(text)))
     }
 }
 
@@ -121,26 +124,23 @@ mod tests {
         name: None,
     };
 
-    fn secret(text: &str) -> Option<Secret> {
-        Some(Secret::from(text.to_owned()))
+    fn secret(text: &str) -> Secret {
+        Secret::from(text.to_owned())
     }
 
-    fn text(made: ServerUrl) -> Option<Option<String>> {
-        made.assemble().map(|url| url.map(|url| url.expose().to_owned()))
+    fn text(made: ServerUrl) -> String {
+        made.assemble().unwrap().unwrap().expose().to_owned()
     }
 
     #[test]
     fn parts_go_before_the_url_and_are_escaped() {
-        let url = secret("postgres://old:older@db:5433/attune?sslmode=verify-full");
+        let url = Some(secret("postgres://old:older@db:5433/attune?sslmode=verify-full"));
         let user = Some("me@home".to_owned());
-        let made = ServerUrl { url: url.clone(), user, password: secret("a:b/c@d%?"), ..NOTHING };
-        assert_eq!(
-            text(made).unwrap().unwrap(),
-            "postgres://me%40home:a%3Ab%2Fc%40d%25%3F@db:5433/attune?sslmode=verify-full"
-        );
+        let made = ServerUrl { url: url.clone(), user, password: Some(secret("a:b/c@d%?")), ..NOTHING };
+        assert_eq!(text(made), "postgres://me%40home:a%3Ab%2Fc%40d%25%3F@db:5433/attune?sslmode=verify-full");
         let made =
             ServerUrl { url, host: Some("::1".into()), port: Some(7), name: Some("x/y".into()), ..NOTHING };
-        assert_eq!(text(made).unwrap().unwrap(), "postgres://old:older@[::1]:7/x%2Fy?sslmode=verify-full");
+        assert_eq!(text(made), "postgres://old:older@[::1]:7/x%2Fy?sslmode=verify-full");
     }
 
     #[test]
@@ -151,10 +151,10 @@ mod tests {
             name: Some("attune".into()),
             ..NOTHING
         };
-        assert_eq!(text(made).unwrap().unwrap(), "postgres://me@db/attune");
-        assert_eq!(text(ServerUrl { user: Some("me".into()), ..NOTHING }), None);
-        assert_eq!(text(NOTHING), Some(None));
-        let odd = ServerUrl { url: secret("no url"), user: Some("me".into()), ..NOTHING };
-        assert_eq!(text(odd).unwrap().unwrap(), "no url");
+        assert_eq!(text(made), "postgres://me@db/attune");
+        assert_eq!(ServerUrl { user: Some("me".into()), ..NOTHING }.assemble().unwrap_err(), NoHost);
+        assert!(NOTHING.assemble().unwrap().is_none());
+        let odd = ServerUrl { url: Some(secret("no url")), user: Some("me".into()), ..NOTHING };
+        assert_eq!(text(odd), "no url");
     }
 }

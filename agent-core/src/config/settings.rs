@@ -375,6 +375,20 @@ pub const SETTINGS: &[Setting] = &[
         about: "Where environments with dependencies are.",
     },
     Setting {
+        key: "environments.build_timeout",
+        plain_variable: None,
+        default: Some("600"),
+        takes: "seconds, more than 0",
+        about: "Time limit for building an environment with a pack's dependencies.",
+    },
+    Setting {
+        key: "environments.retention",
+        plain_variable: None,
+        default: Some("86400"),
+        takes: "seconds, more than 0",
+        about: "How long an environment is kept that nothing uses any more.",
+    },
+    Setting {
         key: "artifacts_dir",
         plain_variable: None,
         default: Some("/opt/attune/artifacts"),

@@ -19,10 +19,12 @@ pub mod attune;
 mod clock;
 pub mod embedded;
 mod journal;
+mod leases;
 pub mod solo;
 
 pub use artifacts::{ArtifactRegistry, LogVersion, PackRegistry};
 pub use journal::{Entry, Journal, Record};
+pub use leases::{Built, EnvironmentLeases, Lease, LeaseReply, LeaseRequest};
 
 /// What one execution needs of the memory: that it is ours alone, and that its end is kept.
 ///

@@ -19,7 +19,6 @@ pub(super) struct Choice<'a> {
     /// The declared version whose configuration counts; `None`: the runtime's own does.
     pub(super) version: Option<&'a RuntimeVersion>,
     /// What the probe knows of the program, where it found it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "environments are made for it"))]
     pub(super) interpreter: Option<&'a Interpreter>,
     /// The program; `None`: the file runs itself.
     pub(super) program: Option<PathBuf>,
@@ -49,14 +48,7 @@ pub(super) fn choose<'a>(
     };
     let constraint = constraint_of(&order.action)?;
     if let Some(fit) = fitting(runtime, &constraint, found) {
-        let config = fit.version.map_or(&runtime.config, |version| &version.config);
-        return Ok(Choice {
-            runtime: Some(runtime),
-            version: fit.version,
-            interpreter: Some(fit.interpreter),
-            program: Some(fit.interpreter.path.clone()),
-            args: arguments(fit.interpreter, config),
-        });
+        return Ok(fit.of(runtime));
     }
     if !constraint.is_any() {
         return Err(no_such_version(&order.action, runtime, found));
@@ -71,6 +63,13 @@ pub(super) fn choose<'a>(
     };
     let args = runtime.config.interpreter.args.iter().map(OsString::from).collect();
     Ok(Choice { runtime: Some(runtime), version: None, interpreter: None, program: Some(program), args })
+}
+
+/// Chooses for actions of `runtime` that do not care which version they run with; `None` where the probe knows of none.
+pub(super) fn unconstrained<'a>(runtime: &'a Runtime, found: &'a Report) -> Option<Choice<'a>> {
+    let any = "".parse().ok()?;
+    let fit = fitting(runtime, &any, found).filter(|_| !runtime.is_native())?;
+    Some(fit.of(runtime))
 }
 
 /// The runtime of an action: the one it names, else the one that claims its file's extension, else none: the file
@@ -120,12 +119,26 @@ struct Fit<'a> {
     version: Option<&'a RuntimeVersion>,
 }
 
+impl<'a> Fit<'a> {
+    fn of(self, runtime: &'a Runtime) -> Choice<'a> {
+        let config = self.version.map_or(&runtime.config, |version| &version.config);
+        Choice {
+            runtime: Some(runtime),
+            version: self.version,
+            interpreter: Some(self.interpreter),
+            program: Some(self.interpreter.path.clone()),
+            args: arguments(self.interpreter, config),
+        }
+    }
+}
+
 /// The interpreter that `runtime` means under `constraint`.
 ///
 /// Those on `PATH` go before all others. A version is one of the program that the definition names: a constraint on bash
-/// is none on zsh. With a constraint, the newest is taken that is a declared version, else the newest. Without one, a path in the definition is taken as it is, as long as it is there; then the default version where
-/// the image has it; then the interpreter that the definition names, else the image's preferred one, as whichever version
-/// it is: an image without `bash` still has a `sh`.
+/// is none on zsh. With a constraint, the newest is taken that is a declared version, else the newest. Without one, a path
+/// in the definition is taken as it is, as long as it is there; then the default version where the image has it; then the
+/// interpreter that the definition names, else the image's preferred one, as whichever version it is: an image without
+/// `bash` still has a `sh`.
 fn fitting<'a>(runtime: &'a Runtime, constraint: &VersionConstraint, found: &'a Report) -> Option<Fit<'a>> {
     let canonical = runtime.canonical();
     let all = || found.runtimes.iter().filter(|candidate| candidate.name == canonical);
@@ -324,6 +337,8 @@ mod tests {
             parameters: crate::model::Parameters::new(),
             env_vars: Vec::new(),
             task_timeout_seconds: None,
+            origin: crate::model::Origin::default(),
+            sealed: crate::model::Sealed::default(),
         }
     }
 

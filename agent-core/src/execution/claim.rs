@@ -3,6 +3,7 @@
 use crate::control_plane::{ClaimReply, Denied, Executions, Orphan};
 use crate::error::Result;
 use crate::model::{ActionId, ClaimKey, Dispatch, Ending, ExecutionId, Outcome, WorkOrder};
+use crate::process::Permit;
 
 /// An execution that belongs to this worker until it is reported. Nothing but [`Attempted::again`] can make one, and
 /// nothing runs without one.
@@ -59,6 +60,9 @@ impl<'d> Attempted<'d> {
         &self.key
     }
 }
+
+/// Nothing but a claim starts an action.
+impl Permit for Claim {}
 
 impl Claim {
     /// Which execution.

@@ -6,6 +6,7 @@
 mod capture;
 mod choice;
 mod claim;
+mod dependencies;
 mod entrypoint;
 mod exceeded;
 mod inline;
@@ -29,15 +30,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 pub use claim::{Attempted, Claim, Claimed};
+pub use dependencies::build_ahead;
 pub use observe::Streams;
 pub use report::{deliver, report};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
 use self::entrypoint::{Code, Entrypoint};
-use self::plan::Plan;
+use self::plan::{Opened, Plan};
 use self::unseal::Unsealed;
 use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
+use crate::environment::Environments;
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
 use crate::packs::RemotePacks;
 use crate::process::{ProcessLimits, SpawnError, Spawner};
@@ -47,7 +50,7 @@ use crate::secrets::{ChildEnvironment, Keyring};
 #[derive(Debug)]
 pub struct Workshop {
     /// What starts processes.
-    pub spawner: Spawner,
+    pub spawner: Arc<Spawner>,
     /// What this container has to run files with.
     pub interpreters: Arc<runtime_probe::Report>,
     /// What a child's environment starts from.
@@ -64,6 +67,8 @@ pub struct Workshop {
     pub artifacts: Artifacts,
     /// Where environments with dependencies are.
     pub runtime_envs_dir: PathBuf,
+    /// What packs depend on.
+    pub environments: Environments,
     /// Where files go that only the worker may read.
     pub private_dir: PathBuf,
     /// Bounds.
@@ -163,7 +168,7 @@ async fn carry_out_unsealed(
         Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
         _ => {}
     }
-    let plan = match prepare(order, unsealed, workshop) {
+    let plan = match prepare(order, unsealed, workshop, &mut stop).await {
         Ok(plan) => plan,
         Err(outcome) => return *outcome,
     };
@@ -178,8 +183,13 @@ async fn carry_out_unsealed(
     observation.conclude(&plan, kept, workshop)
 }
 
-/// Finds what runs and what runs it, and decides how.
-fn prepare(order: &WorkOrder, unsealed: Unsealed, workshop: &Workshop) -> Result<Plan, Box<Outcome>> {
+/// Finds what runs, what runs it and what it depends on, and decides how.
+async fn prepare(
+    order: &WorkOrder,
+    unsealed: Unsealed,
+    workshop: &Workshop,
+    stop: &mut StopSignal,
+) -> Result<Plan, Box<Outcome>> {
     let Entrypoint { code, pack_dir } = match &order.file {
         Some(file) => entrypoint::loose(file)?,
         None => entrypoint::locate(&workshop.packs_dir, &order.action)?,
@@ -188,8 +198,13 @@ fn prepare(order: &WorkOrder, unsealed: Unsealed, workshop: &Workshop) -> Result
         Code::File(file) => Some(file.as_path()),
         Code::Inline(_) => None,
     };
-    let choice = choice::choose(order, file, &workshop.interpreters)?;
-    Plan::new(order, code, &choice, pack_dir.as_deref(), unsealed, workshop)
+    let mut choice = choice::choose(order, file, &workshop.interpreters)?;
+    let timeout = plan::timeout(order, workshop.limits.timeout);
+    let needed = timeout + workshop.limits.kill_grace;
+    let pack_dir = pack_dir.as_deref();
+    let environment = dependencies::ready(order, &mut choice, pack_dir, needed, workshop, stop).await?;
+    let opened = Opened { unsealed, environment };
+    Plan::new(order, code, &choice, pack_dir, opened, workshop)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

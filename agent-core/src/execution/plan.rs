@@ -9,6 +9,7 @@ use super::entrypoint::Code;
 use super::private_file::PrivateFile;
 use super::unseal::Unsealed;
 use super::{Workshop, inline, parameters, variables};
+use crate::environment::Environment;
 use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
@@ -25,6 +26,15 @@ pub(super) struct Plan {
     pub(super) unsealed: Unsealed,
     /// Removed when the plan is dropped, however the execution ends.
     _private_files: Vec<PrivateFile>,
+    /// Stays until then, too.
+    _environment: Option<Environment>,
+}
+
+/// What was made ready for one execution before it could be planned.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) unsealed: Unsealed,
+    pub(super) environment: Option<Environment>,
 }
 
 impl Plan {
@@ -34,13 +44,15 @@ impl Plan {
         code: Code<'_>,
         choice: &Choice<'_>,
         pack_dir: Option<&Path>,
-        unsealed: Unsealed,
+        opened: Opened,
         workshop: &Workshop,
     ) -> Result<Self, Box<Outcome>> {
         let action = &order.action;
         let private_dir = &workshop.private_dir;
         let mut private_files = Vec::new();
-        let mut env = variables::of(order, choice, workshop, pack_dir, unsealed.token.as_ref());
+        let Opened { unsealed, environment } = opened;
+        let mut env =
+            variables::of(order, choice, workshop, pack_dir, environment.as_ref(), unsealed.token.as_ref());
         let Command { program, args, file, holds_parameters } = command(order, code, choice, private_dir)?;
         private_files.extend(file);
         let stdin = if holds_parameters {
@@ -69,6 +81,7 @@ impl Plan {
             output: action.output,
             unsealed,
             _private_files: private_files,
+            _environment: environment,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::Workshop;
 use super::plan::timeout;
 use crate::config::Secret;
 use crate::model::{Outcome, Reason, SealedKey, WorkOrder};
-use crate::secrets::{Bearer, Keyring, Masker, Patterns, put};
+use crate::secrets::{Bearer, Keyring, Masker, Patterns, at, put};
 
 /// What was opened beside the parameters.
 #[derive(Debug)]
@@ -37,12 +37,7 @@ pub(super) fn unseal(order: &mut WorkOrder, workshop: &Workshop) -> Result<Unsea
     let mut secrets = Patterns::default();
     add_keys(order, keyring, &mut secrets)?;
     restore(order, keyring, &mut secrets)?;
-    for (name, spec) in &order.action.parameters.0 {
-        if let Some(value) = order.parameters.get(name).filter(|_| spec.secret) {
-            let name = format!("the secret parameter `{name}` of {}", order.action.reference);
-            secrets.add_json(value, &mut |why| keyring.tell_uncovered(&name, why));
-        }
-    }
+    declared(order, keyring, &mut secrets);
     let token = token(order, workshop)?;
     if let Some(token) = &token {
         // A token is never too short.
@@ -95,6 +90,18 @@ fn restore(order: &mut WorkOrder, keyring: &Keyring, secrets: &mut Patterns) -> 
     Ok(())
 }
 
+/// What the schema declares secret is one, wherever its value came from.
+fn declared(order: &WorkOrder, keyring: &Keyring, secrets: &mut Patterns) {
+    let flags = order.action.parameters.0.iter().filter(|(_, spec)| spec.secret);
+    let of_schema = flags.filter_map(|(name, _)| Some((name, order.parameters.get(name)?)));
+    let of_places =
+        order.sealed.inputs.iter().filter_map(|place| Some((place, at(&order.parameters, place)?)));
+    for (place, value) in of_schema.chain(of_places) {
+        let name = format!("the secret parameter `{place}` of {}", order.action.reference);
+        secrets.add_json(value, &mut |why| keyring.tell_uncovered(&name, why));
+    }
+}
+
 /// The token of an execution that is permitted anything.
 fn token(order: &WorkOrder, workshop: &Workshop) -> Result<Option<Secret>, Box<Outcome>> {
     let (origin, keyring) = (&order.origin, &workshop.keyring);
@@ -120,7 +127,7 @@ fn token(order: &WorkOrder, workshop: &Workshop) -> Result<Option<Secret>, Box<O
         origin,
         timeout: timeout(order, workshop.limits.timeout),
     };
-    Ok(Some(signer.sign(&bearer, jiff::Timestamp::now())))
+    Ok(Some(bearer.token(signer, jiff::Timestamp::now())))
 }
 
 fn unavailable(error: String) -> Box<Outcome> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Workshop;
 use super::choice::Choice;
 use crate::config::Secret;
+use crate::environment::Environment;
 use crate::model::WorkOrder;
 
 type Variables = Vec<(OsString, OsString)>;
@@ -16,6 +17,7 @@ pub(super) fn of(
     choice: &Choice<'_>,
     workshop: &Workshop,
     pack_dir: Option<&Path>,
+    environment: Option<&Environment>,
     token: Option<&Secret>,
 ) -> Variables {
     let mut env = workshop.environment.variables();
@@ -43,16 +45,26 @@ pub(super) fn of(
             set(&mut env, &format!("ATTUNE_CONTEXT_{}", key.to_uppercase()), text.into());
         }
     }
-    if let Some(runtime) = choice.runtime {
-        let env_dir = workshop.runtime_envs_dir.join(action.pack.as_str()).join(runtime.name.to_lowercase());
-        let interpreter = choice.program.as_deref().unwrap_or(Path::new(""));
+    if choice.runtime.is_some() {
+        let pack_dir = pack_dir.unwrap_or(Path::new("")).to_string_lossy();
+        let interpreter = choice.program.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+        let config = choice.config();
+        let manifest = config.dependencies.as_ref().map(|dependencies| &dependencies.manifest_file);
         let expand = |template: &str| {
-            template
-                .replace("{pack_dir}", &pack_dir.unwrap_or(Path::new("")).to_string_lossy())
-                .replace("{env_dir}", &env_dir.to_string_lossy())
-                .replace("{interpreter}", &interpreter.to_string_lossy())
+            let mut text = template.replace("{pack_dir}", &pack_dir).replace("{interpreter}", &interpreter);
+            if let Some(environment) = environment {
+                text = text.replace("{env_dir}", &environment.directory.to_string_lossy());
+            }
+            match manifest {
+                Some(name) => text.replace("{manifest_path}", &format!("{pack_dir}/{name}")),
+                None => text,
+            }
         };
-        for (name, variable) in &choice.config().env_vars {
+        for (name, variable) in &config.env_vars {
+            // What says where the environment is says nothing where there is none.
+            if environment.is_none() && variable.template().contains("{env_dir}") {
+                continue;
+            }
             // The image's own value is one to combine with, too.
             let present = env.iter().find(|(present, _)| present == name.as_str());
             let present = present.and_then(|(_, value)| value.to_str()).map(str::to_owned);

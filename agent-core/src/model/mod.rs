@@ -28,8 +28,8 @@ pub use outcome::{Exit, OutOfMemory, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
 pub use runtime::{
-    EnvOperation, EnvVar, ExecutionConfig, InlineDelivery, InlineStrategy, InterpreterConfig, Runtime,
-    RuntimeVersion, canonical_name,
+    DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineDelivery,
+    InlineStrategy, InterpreterConfig, Runtime, RuntimeVersion, canonical_name,
 };
 pub use schema::{ParameterError, ParameterSpec, ParameterType, Schema};
 pub use sealed::{Cause, Envelope, Origin, Sealed, SealedKey, SealedOutput, SealedParameter};

@@ -123,6 +123,13 @@ impl Outcome {
         self
     }
 
+    /// With the log of what failed before there was a process.
+    #[must_use]
+    pub fn with_log(mut self, log: PathBuf) -> Self {
+        self.stderr.log = Some(log);
+        self
+    }
+
     /// With what standard output meant in the format that the action declares, or why it could not be read.
     #[must_use]
     pub fn with_output(mut self, parsed: Result<Option<Value>, String>) -> Self {

@@ -92,6 +92,12 @@ reasons! {
     TokenUnavailable = "token_unavailable", Failed,
         "The execution is to have a token for the API, and this worker has nothing to sign it with; nothing was started.",
         Some("set `security.jwt_secret` to the secret of the control plane's API");
+    EnvironmentFailed = "environment_failed", Failed,
+        "The environment with the pack's dependencies could not be built, so the action was not started.",
+        Some("the log named in `stderr_log` has everything that the build printed");
+    EnvironmentTimeout = "environment_timeout", Failed,
+        "Building the environment with the pack's dependencies took longer than its time limit.",
+        Some("raise `environments.build_timeout`, or depend on less; the log named in `stderr_log` has what was printed");
     SpawnFailed = "spawn_failed", Failed,
         "The operating system refused to start the process.",
         None;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{RuntimeId, RuntimeVersionId};
 
@@ -49,10 +48,10 @@ pub struct ExecutionConfig {
     pub inline_execution: Option<InlineStrategy>,
     /// How an environment with dependencies is made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<Value>,
+    pub environment: Option<EnvironmentConfig>,
     /// Where dependencies are listed, and how they are installed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dependencies: Option<Value>,
+    pub dependencies: Option<DependenciesConfig>,
     /// Variables that every action of this runtime is given.
     pub env_vars: BTreeMap<String, EnvVar>,
 }
@@ -67,6 +66,32 @@ pub struct InterpreterConfig {
     pub args: Vec<String>,
     /// With its dot, for example `.py`.
     pub file_extension: Option<String>,
+}
+
+/// `execution_config.environment`: the place that holds what a pack depends on. Its texts are templates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentConfig {
+    /// `virtualenv`, `node_modules`, `gem_home` …; `none` switches it off.
+    pub env_type: String,
+    /// Its name where it is kept inside the pack.
+    #[serde(default = "default_dir_name")]
+    pub dir_name: String,
+    /// What makes it: a program and its arguments.
+    #[serde(default)]
+    pub create_command: Vec<String>,
+    /// The interpreter inside it, where it has one.
+    #[serde(default)]
+    pub interpreter_path: Option<String>,
+}
+
+/// `execution_config.dependencies`: where a pack says what it needs, and how that is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DependenciesConfig {
+    /// A file of the pack.
+    pub manifest_file: String,
+    /// What installs it: a program and its arguments, which are templates.
+    #[serde(default)]
+    pub install_command: Vec<String>,
 }
 
 /// `execution_config.inline_execution`.
@@ -122,6 +147,26 @@ pub enum EnvOperation {
     Prepend,
     /// The new value goes last.
     Append,
+}
+
+impl EnvironmentConfig {
+    /// Whether it asks for anything.
+    pub fn is_none(&self) -> bool {
+        self.env_type.eq_ignore_ascii_case("none")
+    }
+}
+
+impl EnvVar {
+    /// Its text before placeholders are replaced.
+    pub fn template(&self) -> &str {
+        match self {
+            Self::Set(value) | Self::Combine { value, .. } => value,
+        }
+    }
+}
+
+fn default_dir_name() -> String {
+    ".venv".to_owned()
 }
 
 fn colon() -> String {

@@ -38,6 +38,8 @@ pub struct Sealed {
     pub parameters: Vec<SealedParameter>,
     /// Keys that the action is given, at most one of a name.
     pub keys: Vec<SealedKey>,
+    /// Places in the parameters that the schema declares secret, wherever their values come from.
+    pub inputs: Vec<String>,
     /// Places in `result.data` whose values are secret, as JSON pointers (RFC 6901).
     pub outputs: Vec<String>,
 }

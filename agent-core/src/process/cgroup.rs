@@ -15,6 +15,9 @@ use crate::model::OutOfMemory;
 /// The group that the agent moves to in version 2, where a group has either processes or groups below it that limit.
 const AGENT_GROUP: &str = "attune-agent";
 
+/// How the names of executions' groups begin; the supervisor's process id follows.
+const EXECUTION_PREFIX: &str = "attune-execution-";
+
 /// Where groups for executions can be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Cgroups {
@@ -52,28 +55,37 @@ impl Cgroups {
         let wanted = [("memory", limits.memory.is_some()), ("pids", limits.processes.is_some())];
         let wanted: Vec<&str> =
             wanted.into_iter().filter_map(|(name, wanted)| wanted.then_some(name)).collect();
-        match find("memory").or_else(|| find("pids"))? {
-            Group { version: Version::V2, directory } => {
-                prepare_v2(&directory, &wanted)
-                    .inspect_err(|error| {
-                        tracing::debug!(%error, directory = %directory.display(),
+        let found = find("memory").or_else(|| find("pids"))?;
+        let cgroups = match found.version {
+            Version::V2 => {
+                let prepared = prepare_v2(&found.directory, &wanted);
+                if let Err(error) = prepared {
+                    tracing::debug!(%error, directory = %found.directory.display(),
                         "no groups can be made for executions");
-                    })
-                    .ok()?;
-                Some(Self::V2 { directory })
+                    return None;
+                }
+                Self::V2 { directory: found.directory }
             }
-            Group { version: Version::V1, .. } => {
-                let writable = |controller: &&str| {
-                    let directory = find(controller)?.directory;
-                    let probe = directory.join(format!("attune-{}", std::process::id()));
-                    fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).ok()?;
-                    Some(directory)
-                };
-                let place = |name| wanted.iter().find(|one| **one == name).and_then(writable);
+            Version::V1 => {
+                let place = |name| find(name).map(|group| group.directory).filter(|place| is_writable(place));
+                let place = |name| wanted.contains(&name).then(|| place(name)).flatten();
                 let (memory, pids) = (place("memory"), place("pids"));
-                (memory.is_some() || pids.is_some()).then_some(Self::V1 { memory, pids })
+                if memory.is_none() && pids.is_none() {
+                    return None;
+                }
+                Self::V1 { memory, pids }
             }
-        }
+        };
+        cgroups.directories().for_each(remove_left_over);
+        Some(cgroups)
+    }
+
+    fn directories(&self) -> impl Iterator<Item = &Path> {
+        let (first, second) = match self {
+            Self::V2 { directory } => (Some(directory), None),
+            Self::V1 { memory, pids } => (memory.as_ref(), pids.as_ref()),
+        };
+        first.into_iter().chain(second).map(PathBuf::as_path)
     }
 
     /// Whether an execution's memory is counted in a group.
@@ -88,7 +100,7 @@ impl Cgroups {
 
     /// Makes the groups of one execution, which the supervisor with this process id looks after.
     pub(super) fn cage(&self, supervisor: i32, limits: &ProcessLimits) -> io::Result<Cage> {
-        let name = format!("attune-execution-{supervisor}");
+        let name = format!("{EXECUTION_PREFIX}{supervisor}");
         let below = |directory: &PathBuf| directory.join(&name);
         let cage = match self {
             Self::V2 { directory } => {
@@ -102,6 +114,23 @@ impl Cgroups {
         };
         cage.make(limits).inspect_err(|_| cage.remove())?;
         Ok(cage)
+    }
+}
+
+/// Whether groups can be made below this one, found out by making one.
+fn is_writable(directory: &Path) -> bool {
+    let probe = directory.join(format!("attune-probe-{}", std::process::id()));
+    fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok()
+}
+
+/// Removes groups whose supervisor was killed from outside. One that still holds a process stays: it cannot be removed.
+fn remove_left_over(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let supervisor = name.to_str().and_then(|name| name.strip_prefix(EXECUTION_PREFIX));
+        if supervisor.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            fs::remove_dir(entry.path()).ok();
+        }
     }
 }
 

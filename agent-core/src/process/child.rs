@@ -137,8 +137,10 @@ impl Child {
             return Some(OutOfMemory { limit: limit.into_iter().chain(container).min(), peak });
         }
         let killed = matches!(exit, Exit::Signal(libc::SIGKILL) | Exit::Code(SHELL_SAYS_KILLED));
+        // What is resident may be more than what counts: pages of program files may be somebody else's.
+        let peak = usage.peak_kib.saturating_mul(1024).min(container.unwrap_or(u64::MAX));
         (killed && !self.killed && self.oom_count.explains(self.oom_kills_before))
-            .then(|| OutOfMemory { limit: container, peak: usage.peak_kib.saturating_mul(1024) })
+            .then_some(OutOfMemory { limit: container, peak })
     }
 
     /// Sends a signal to the action's process group; `SIGKILL` goes to every descendant in any group.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Cage, Cgroups};
 use super::hardening;
-use super::hidden_files;
+use super::hidden_files::{self, Exposed};
 use super::limits::ProcessLimits;
 
 /// What is asked for.
@@ -20,6 +20,13 @@ pub struct Confinement {
     pub no_new_privileges: bool,
     /// Files and directories that actions cannot read, whatever user they run as.
     pub hidden_files: Vec<PathBuf>,
+}
+
+impl Confinement {
+    /// The files that are to be hidden and cannot be, on this machine.
+    pub fn exposed_files(&self) -> Vec<Exposed> {
+        hidden_files::sort_out(self.hidden_files.clone(), self.no_new_privileges).1
+    }
 }
 
 /// What is done, here. The zygote is told with its arguments, so that nothing of it has to be told again.
@@ -46,7 +53,12 @@ impl Measures {
                 "`worker.limits.processes` has no effect: no cgroup can be made for executions here"
             );
         }
-        asked.hidden_files = hidden_files::that_can_be_hidden(asked.hidden_files, asked.no_new_privileges);
+        let (hidden, exposed) = hidden_files::sort_out(asked.hidden_files, asked.no_new_privileges);
+        for Exposed { file, why } in exposed {
+            tracing::warn!(file = %file.display(), why, hint = Exposed::HINT,
+                "actions can read a file that holds a credential");
+        }
+        asked.hidden_files = hidden;
         Self { asked, cgroups, oom_score: hardening::oom_score_of_actions() }
     }
 

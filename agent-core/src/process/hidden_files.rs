@@ -19,24 +19,34 @@ use rustix::thread::{CapabilitySet, capabilities};
 /// A directory with more entries is no place for a credential, and would make every start slow.
 const MOST_SIBLINGS: usize = 1024;
 
-/// Of `files`, those that can be hidden here, as real paths; says of each other one why actions can read it.
-pub(super) fn that_can_be_hidden(files: Vec<PathBuf>, no_new_privileges: bool) -> Vec<PathBuf> {
+/// A credential file that actions can read all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    /// Which.
+    pub file: PathBuf,
+    /// Why it cannot be hidden.
+    pub why: &'static str,
+}
+
+impl Exposed {
+    /// What to do about it.
+    pub const HINT: &str = "give the credential as a variable, which is wiped once it is read, or mount the file in a directory that \
+                            nobody else may write to";
+}
+
+/// Of `files`, those that can be hidden here, as real paths, and those that cannot.
+pub(super) fn sort_out(files: Vec<PathBuf>, no_new_privileges: bool) -> (Vec<PathBuf>, Vec<Exposed>) {
     let supported = if files.is_empty() { Ok(()) } else { support(no_new_privileges) };
-    let mut hidden = BTreeSet::new();
+    let (mut hidden, mut exposed) = (BTreeSet::new(), Vec::new());
     for file in files {
-        let place = supported.and_then(|()| place_of(&file));
-        match place {
+        match supported.and_then(|()| place_of(&file)) {
             Ok(place) => {
                 hidden.insert(place);
             }
-            Err(why) => tracing::warn!(
-                file = %file.display(), why,
-                hint = "give the credential as a variable, which is wiped, or mount the file in a directory of its own",
-                "actions can read a file that holds a credential"
-            ),
+            Err(why) => exposed.push(Exposed { file, why }),
         }
     }
-    hidden.into_iter().collect()
+    (hidden.into_iter().collect(), exposed)
 }
 
 /// What is to be hidden so that `file` is: itself, or its directory where it is a link to what changes its name with

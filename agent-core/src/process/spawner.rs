@@ -21,12 +21,14 @@ use super::confinement::{Confinement, Measures};
 use super::oom::OomCount;
 use super::wire::{Job, Step};
 use super::zygote;
-use crate::execution::Claim;
 
 /// How long a start may take. It is well under a millisecond, unless the program is on a file system that hangs.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Starts processes, and only for who holds a claim.
+/// What allows to start a process: the claim of an execution, or the lock of an environment that is being built.
+pub trait Permit {}
+
+/// Starts processes, and only for who holds a permit.
 #[derive(Debug)]
 pub struct Spawner {
     measures: Measures,
@@ -97,8 +99,8 @@ impl Spawner {
         Ok(Self { measures, oom_count, zygote: Mutex::new(Some(zygote)) })
     }
 
-    /// Starts `job` for the execution that `_claim` holds.
-    pub async fn spawn(&self, _claim: &Claim, job: &Job) -> Result<Child, SpawnError> {
+    /// Starts `job` for what `_permit` stands for.
+    pub async fn spawn(&self, _permit: &impl Permit, job: &Job) -> Result<Child, SpawnError> {
         let message = job.encode().map_err(SpawnError::Unacceptable)?;
         let (mut child, theirs) = connect(&self.oom_count).map_err(SpawnError::Helper)?;
         self.request(&theirs).await.map_err(SpawnError::Helper)?;

@@ -41,6 +41,9 @@ const PIECE: usize = 256;
 /// Of a longer value only the value itself is looked for, and its lines.
 const ENCODED_LIMIT: usize = 8 << 10;
 
+/// Of a longer value only the value itself is looked for.
+const LINES_LIMIT: usize = 64 << 10;
+
 /// Where tools break lines of base64: MIME and `base64`, PEM.
 const WRAPS: [usize; 2] = [76, 64];
 
@@ -71,8 +74,10 @@ impl Patterns {
         let value = value.trim();
         check(value)?;
         self.cut(value);
-        for line in value.lines().map(str::trim).filter(|line| check(line).is_ok()) {
-            self.cut(line);
+        if value.len() <= LINES_LIMIT {
+            for line in value.lines().map(str::trim).filter(|line| check(line).is_ok()) {
+                self.cut(line);
+            }
         }
         if value.len() <= ENCODED_LIMIT {
             self.quoted(value);
@@ -102,6 +107,11 @@ impl Patterns {
     /// Adds everything of `others`.
     pub fn extend(&mut self, others: &Self) {
         self.0.extend(others.0.iter().cloned());
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(AsRef::as_ref)
     }
 
     /// Whether there is nothing to cover.

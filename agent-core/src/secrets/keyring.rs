@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use percent_encoding::percent_decode_str;
+
 use super::{Cipher, Masker, Patterns, Signer, Unmaskable, Unopened};
 use crate::config::{Secret, SecurityConfig, ServersConfig};
 use crate::error::Result;
@@ -118,28 +120,13 @@ fn passwords(url: &Secret) -> Vec<String> {
     let of_query = query.split('&').filter_map(|pair| pair.strip_prefix("password="));
     let mut passwords = Vec::new();
     for written in of_account.into_iter().chain(of_query).filter(|password| !password.is_empty()) {
-        let meant = unescaped(written);
+        let meant = percent_decode_str(written).decode_utf8_lossy();
         if meant != written {
-            passwords.push(meant);
+            passwords.push(meant.into_owned());
         }
         passwords.push(written.to_owned());
     }
     passwords
-}
-
-/// Text with its percent escapes undone.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.first_chunk::<2>().filter(|_| *first == b'%');
-        let escaped = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -41,6 +41,13 @@ fn gather(nodes: &Map<String, Value>, below: &str, places: &mut Vec<String>) {
     }
 }
 
+/// The value at `place`.
+pub fn at<'p>(parameters: &'p Parameters, place: &str) -> Option<&'p Value> {
+    let path = place.strip_prefix('/')?;
+    let (first, below) = path.split_at(path.find('/').unwrap_or(path.len()));
+    parameters.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(below)
+}
+
 /// Takes the value at `place` out of `data` and leaves the marker; `None` where there is nothing, or the marker already.
 pub fn take(data: &mut Value, place: &str) -> Option<Value> {
     let found = data.pointer_mut(place)?;
@@ -113,6 +120,10 @@ mod tests {
         }
         let expected =
             json!({"a": [{"k": "one"}], "n": 7, "null": {"x": "three"}, "new": {"deep/er": "two"}});
+        assert_eq!(at(&parameters, "/a/0/k"), Some(&json!("one")));
+        assert_eq!(at(&parameters, "/new/deep~1er"), Some(&json!("two")));
+        assert_eq!(at(&parameters, "/n"), Some(&json!(7)));
+        assert_eq!((at(&parameters, "/n/x"), at(&parameters, "")), (None, None));
         assert_eq!(Value::Object(parameters), expected);
     }
 }

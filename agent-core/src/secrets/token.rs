@@ -1,16 +1,12 @@
-//! The token with which an action speaks to the control plane's API: a JWT, signed with HS256 (CONTRACT §3.8).
+//! The token with which an action speaks to the control plane's API (CONTRACT §3.8).
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use ring::hmac;
 use serde::Serialize;
-use serde_json::Value;
 
+use super::Signer;
 use crate::config::Secret;
 use crate::model::{ExecutionId, Origin, Ref};
 
@@ -19,9 +15,6 @@ const MARGIN: Duration = Duration::from_mins(1);
 
 /// Whom the API takes an execution for that nobody is named for, as the reference does.
 const NOBODY: i64 = 1;
-
-/// Signs tokens.
-pub struct Signer(hmac::Key);
 
 /// Whom a token is for.
 #[derive(Debug, Clone, Copy)]
@@ -58,59 +51,39 @@ struct Metadata<'a> {
     standard_access_pack_refs: Vec<&'a str>,
 }
 
-impl Signer {
-    /// A signer with the secret that the API verifies with.
-    pub fn new(secret: &Secret) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()))
-    }
-
-    /// The token of `bearer`, as of `now`.
-    pub fn sign(&self, bearer: &Bearer<'_>, now: Timestamp) -> Secret {
-        let Origin { identity, permission_sets, workflow_action, .. } = bearer.origin;
+impl Bearer<'_> {
+    /// Its token, as of `now`.
+    pub fn token(&self, signer: &Signer, now: Timestamp) -> Secret {
+        let Origin { identity, permission_sets, workflow_action, .. } = self.origin;
         let actions: BTreeSet<&str> =
-            workflow_action.iter().map(Ref::as_str).chain([bearer.action.as_str()]).collect();
+            workflow_action.iter().map(Ref::as_str).chain([self.action.as_str()]).collect();
         let packs = actions.iter().filter_map(|action| action.split('.').next()).collect();
-        let lifetime = i64::try_from((bearer.timeout + MARGIN).as_secs()).unwrap_or(i64::MAX);
+        let lifetime = i64::try_from((self.timeout + MARGIN).as_secs()).unwrap_or(i64::MAX);
         let claims = Claims {
             sub: identity.unwrap_or(NOBODY).to_string(),
-            login: format!("execution:{}", bearer.execution),
+            login: format!("execution:{}", self.execution),
             iat: now.as_second(),
             exp: now.as_second().saturating_add(lifetime),
             token_type: "execution",
             scope: "execution",
             metadata: Metadata {
-                execution_id: bearer.execution.0,
-                action_ref: bearer.action.as_str(),
+                execution_id: self.execution.0,
+                action_ref: self.action.as_str(),
                 permission_set_refs: permission_sets,
                 standard_access_action_refs: actions,
                 standard_access_pack_refs: packs,
             },
         };
-        self.sign_claims(&serde_json::json!(claims))
-    }
-
-    /// A token that says this.
-    pub(crate) fn sign_claims(&self, claims: &Value) -> Secret {
-        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let signed = format!(
-            "{}.{}",
-            encode(br#"{"typ":"JWT","alg":"HS256"}"#),
-            encode(claims.to_string().as_bytes())
-        );
-        let tag = hmac::sign(&self.0, signed.as_bytes());
-        Secret::from(format!("{signed}.{}", encode(tag.as_ref())))
-    }
-}
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Signer")
+        signer.sign(&serde_json::json!(claims))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use ring::hmac;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -127,11 +100,11 @@ mod tests {
             execution: ExecutionId(42),
             action: &action,
             origin: &origin,
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_mins(5),
         };
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let token =
-            Signer::new(&Secret::from("dev-secret-dev-secret-dev-secret".to_owned())).sign(&bearer, now);
+        let signer = Signer::new(&Secret::from("dev-secret-dev-secret-dev-secret".to_owned()));
+        let token = bearer.token(&signer, now);
         let parts: Vec<_> = token.expose().split('.').collect();
         let part = |number: usize| -> Vec<u8> {
             URL_SAFE_NO_PAD.decode(parts[number]).expect("base64 without padding")
@@ -156,7 +129,7 @@ mod tests {
         let (origin, action) = (Origin::default(), "mine.act".parse().unwrap());
         let bearer =
             Bearer { execution: ExecutionId(1), action: &action, origin: &origin, timeout: Duration::ZERO };
-        let token = Signer::new(&Secret::from(String::new())).sign(&bearer, Timestamp::UNIX_EPOCH);
+        let token = bearer.token(&Signer::new(&Secret::from(String::new())), Timestamp::UNIX_EPOCH);
         let claims = URL_SAFE_NO_PAD.decode(token.expose().split('.').nth(1).unwrap()).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&claims).unwrap()["sub"], "1");
     }

@@ -9,6 +9,7 @@ mod capabilities;
 mod drain;
 mod heartbeat;
 mod held;
+mod notices;
 mod running;
 mod take;
 mod work_dir;
@@ -27,11 +28,10 @@ use self::held::Held;
 use self::running::Running;
 use crate::backoff::until_available;
 use crate::config::{WorkerConfig, hostname};
-use crate::control_plane::{Notice, Queue, Record, Registry};
+use crate::control_plane::{Queue, Record, Registry};
 use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
-use crate::model::{PackRef, Registration, WorkerId, WorkerStatus};
-use crate::packs::RemotePacks;
+use crate::model::{Registration, WorkerId, WorkerStatus};
 
 /// How long the last files of executions that have ended may take to arrive.
 const LAST_FILES: Duration = Duration::from_secs(2);
@@ -141,6 +141,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         until_available("the worker could not be shown as active", active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
             runtimes = ?self.registration.capabilities.runtimes, "the worker takes work");
+        self.workshop.environments.tidy();
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
         let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
         let mut running = Running::new(self.config.max_concurrent);
@@ -189,59 +190,6 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                 delivery = take::next_dispatch(&*self.queue, self.id), if room => self.take(delivery, running),
             }
         }
-    }
-
-    fn heed(&self, notice: &Notice, running: &Running) {
-        match notice {
-            Notice::Cancel(execution) => {
-                if !running.stop(*execution, Stop::Cancel) {
-                    tracing::debug!(
-                        worker = self.id.0,
-                        execution = execution.0,
-                        "an execution that does not run here was to be cancelled"
-                    );
-                }
-            }
-            // Actions and runtimes are read anew with every claim; only what the scheduler sees of us may be old.
-            Notice::PackRegistered { pack, runtimes } => {
-                tracing::info!(pack, ?runtimes, "a pack was registered");
-                self.heed_pack(pack, |packs, pack| async move { packs.refresh(&pack).await });
-                self.refresh();
-            }
-            Notice::PackDeleted { pack } => {
-                tracing::info!(pack, "a pack was deleted");
-                self.heed_pack(pack, |packs, pack| async move { packs.remove(&pack).await });
-            }
-        }
-    }
-
-    /// Does to a pack that comes from the API what has been done to it there; notices are heard meanwhile.
-    fn heed_pack<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        pack: &str,
-        heed: impl FnOnce(Arc<RemotePacks>, PackRef) -> F,
-    ) {
-        let Some(packs) = &self.workshop.remote_packs else { return };
-        match pack.parse() {
-            Ok(pack) => {
-                tokio::spawn(self.draining.clone().run_until_cancelled_owned(heed(Arc::clone(packs), pack)));
-            }
-            Err(error) => tracing::warn!(%error, "news of a pack that there cannot be"),
-        }
-    }
-
-    /// In a task of its own: a database that is away must not keep notices from being heard.
-    fn refresh(&self) {
-        let (registry, id) = (Arc::clone(&self.registry), self.id);
-        let offered = self.registration.capabilities.clone();
-        let draining = self.draining.clone();
-        tokio::spawn(draining.run_until_cancelled_owned(async move {
-            let refreshing = || registry.refresh(id, &offered);
-            if let Err(error) = until_available("what the worker offers could not be shown", refreshing).await
-            {
-                tracing::warn!(%error, "what the worker offers could not be shown anew");
-            }
-        }));
     }
 
     /// Stops what the control plane has given up, so that it cannot run beside another attempt.

@@ -226,6 +226,11 @@ impl Database {
         Ok(identity)
     }
 
+    /// The worker that this process is, once it has become one.
+    pub(super) async fn identity(&self) -> Option<WorkerId> {
+        self.vital.lock().await.identity
+    }
+
     /// The vital connection, made anew where there is none, with the identity that it had.
     async fn vital_connection<'v>(&self, vital: &'v mut Vital) -> Result<&'v mut PgConnection> {
         if vital.connection.is_none() {

@@ -16,6 +16,7 @@ mod checkup;
 mod client;
 mod consumer;
 mod database;
+mod environments;
 mod executions;
 pub mod messages;
 mod migrate;

@@ -22,6 +22,7 @@ pub(super) const SEALED: &str = "c.executor, c.permission_set_refs,
    CASE WHEN c.enforcement IS NOT NULL THEN (
      SELECT jsonb_build_object('rule_ref', f.rule_ref, 'trigger_ref', f.trigger_ref)
      FROM enforcement f WHERE f.id = c.enforcement) END AS cause,
+   CASE WHEN strpos(a.param_schema::text, '\"secret\"') > 0 THEN a.param_schema END AS param_schema,
    CASE WHEN strpos(a.out_schema::text, '\"secret\"') > 0 THEN a.out_schema END AS out_schema,
    CASE WHEN c.id IS NOT NULL THEN (
      SELECT jsonb_agg(jsonb_build_object('json_path', s.json_path, 'value', s.encrypted_value,
@@ -77,8 +78,13 @@ pub(super) fn sealed(row: &PgRow, own: &Parameters) -> Result<Sealed> {
     Ok(Sealed {
         parameters: list(row, "sealed_parameters")?,
         keys: keys.into_values().collect(),
-        outputs: rows::json(row, "out_schema")?.as_ref().map(secret_places).unwrap_or_default(),
+        inputs: places(row, "param_schema")?,
+        outputs: places(row, "out_schema")?,
     })
+}
+
+fn places(row: &PgRow, schema: &str) -> Result<Vec<String>> {
+    Ok(rows::json(row, schema)?.as_ref().map(secret_places).unwrap_or_default())
 }
 
 fn list<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<Vec<T>> {
