@@ -330,8 +330,6 @@ mod tests {
                 version_constraint: Some(constraint.to_owned()),
                 required_runtimes: required.iter().map(|(n, c)| ((*n).to_owned(), (*c).to_owned())).collect(),
             },
-            origin: crate::model::Origin::default(),
-            sealed: crate::model::Sealed::default(),
             file: None,
             runtimes: vec![runtime],
             parameters: crate::model::Parameters::new(),
