@@ -8,6 +8,7 @@ mod lookup;
 mod parameters;
 mod plane;
 mod session;
+mod transfer;
 mod verbs;
 
 use std::process::ExitCode;
@@ -23,8 +24,13 @@ use crate::exit::Failure;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    // The helper process that forks is this program too, and must have no threads: nothing may come before.
+    // Before it knows anything, and whatever becomes of it.
+    agent_core::process::harden();
+    // The helper process that forks is this program too, and must have no threads: nothing else may come before.
     agent_core::process::enter_if_asked();
+    if let Err(error) = agent_core::process::leave_orphans_to_init() {
+        exit::tell(&format!("warning: what is left to process 1 will not be reaped: {error}"));
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

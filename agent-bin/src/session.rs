@@ -1,15 +1,17 @@
 //! What every verb that runs something needs: the configuration, the async runtime, and what the workshop is made of.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_core::Result;
+use agent_core::artifacts::Artifacts;
 use agent_core::config::{Config, DirectoriesConfig, Sources};
 use agent_core::control_plane::{EnvironmentLeases, Journal};
 use agent_core::environment::{Environments, EnvironmentsSetup};
 use agent_core::execution::Workshop;
 use agent_core::process::Spawner;
-use agent_core::secrets::ChildEnvironment;
+use agent_core::secrets::{ChildEnvironment, HiddenVariables, Keyring};
 use agent_core::worker::WorkDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -19,6 +21,9 @@ use crate::exit::Failure;
 /// One run of this program.
 pub(crate) struct Session {
     pub(crate) config: Config,
+    /// What this process was started with, without what nobody may see.
+    variables: Vec<(OsString, OsString)>,
+    hidden: HiddenVariables,
     runtime: Runtime,
 }
 
@@ -29,6 +34,8 @@ pub(crate) struct Directories {
     pub(crate) runtime_envs: PathBuf,
     /// Where files go that only this user may read; below the temporary directory where there is none.
     pub(crate) private: Option<PathBuf>,
+    /// What actions may write to where they have neither a home nor a temporary directory.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Session {
@@ -37,13 +44,21 @@ impl Session {
         // A worker's log is its voice; anywhere else it would talk over the answer.
         let quiet = !matches!(cli.verb, None | Some(Verb::Run(_) | Verb::Wait(_)));
         let level = quiet.then(|| ("RUST_LOG".into(), "warn".into()));
+        let mut variables: Vec<_> = std::env::vars_os().collect();
         // What comes first wins: the command line, the environment, this verb's own default.
-        let environment = named.into_iter().chain(std::env::vars_os()).chain(level);
+        let environment = named.into_iter().chain(variables.clone()).chain(level);
         let config = Config::load(&Sources::read(cli.config.as_deref(), environment)?)?;
+        // From here on credentials are where they are used, and nowhere else.
+        let hidden = HiddenVariables::new(&config.worker.hidden_variables);
+        agent_core::process::wipe_variables(|name| hidden.cover(name));
+        variables.retain(|(name, _)| !hidden.cover(name));
+        if config.worker.allow_dump {
+            agent_core::process::allow_dumps();
+        }
         agent_core::telemetry::init_logs(&config.log);
         // The agent waits more than it computes: a second thread would cost more in wake-ups than it could do.
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { config, runtime })
+        Ok(Self { config, variables, hidden, runtime })
     }
 
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -58,8 +73,8 @@ impl Session {
         journal: Arc<Journal>,
         leases: Option<Arc<dyn EnvironmentLeases>>,
     ) -> Result<Workshop, Failure> {
-        let environment = ChildEnvironment::new(std::env::vars_os(), &directories.artifacts);
-        let spawner = Arc::new(Spawner::start()?);
+        let environment = ChildEnvironment::new(self.variables.clone(), &self.hidden, &directories.scratch);
+        let spawner = Arc::new(Spawner::start(self.config.worker.confinement.clone())?);
         let environments = Environments::new(EnvironmentsSetup {
             envs_dir: directories.runtime_envs.clone(),
             logs_dir: directories.artifacts.join("environments"),
@@ -74,8 +89,11 @@ impl Session {
             interpreters: found,
             private_dir: directories.private.unwrap_or_else(|| environment.temp_dir()),
             environment,
+            keyring: Keyring::new(&self.config.security, &self.config.servers)?,
+            api_url: None,
             packs_dir: directories.packs,
-            artifacts_dir: directories.artifacts,
+            remote_packs: None,
+            artifacts: Artifacts::local(directories.artifacts),
             runtime_envs_dir: directories.runtime_envs,
             limits: self.config.worker.limits,
             journal,
@@ -87,7 +105,8 @@ impl Directories {
     /// Where the configuration says.
     pub(crate) fn configured(config: &Config, work_dir: &WorkDir) -> Self {
         let DirectoriesConfig { packs, runtime_envs, artifacts } = config.directories.clone();
-        Self { packs, artifacts, runtime_envs, private: work_dir.private_dir() }
+        let scratch = config.worker.work_dir.clone();
+        Self { packs, artifacts, runtime_envs, private: work_dir.private_dir(), scratch }
     }
 
     /// Everything below one directory, with `private` for what only this user may read.
@@ -97,6 +116,7 @@ impl Directories {
             packs: directory.join("packs"),
             artifacts: directory.join("artifacts"),
             runtime_envs: directory.join("runtime_envs"),
+            scratch: directory.to_owned(),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::error::{ErrorKind, Result};
+
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,24 @@ impl Backoff {
     /// It worked: the next failure is the first one again.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
+    }
+}
+
+/// Repeats `attempt` while the control plane cannot be reached.
+pub(crate) async fn until_available<T, F: Future<Output = Result<T>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T> {
+    let mut backoff = Backoff::default();
+    loop {
+        match attempt().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let pause = backoff.next();
+                tracing::warn!(%error, retry_ms = pause.as_millis(), "{what} and is tried again");
+                tokio::time::sleep(pause).await;
+            }
+            done => return done,
+        }
     }
 }
 

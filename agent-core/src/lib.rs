@@ -7,6 +7,8 @@
 //! | what may be configured, and from where? | [`config`] |
 //! | what do we know about the world? | [`model`] |
 //! | what is in a pack? | [`packs`] |
+//! | where do logs and other files go? | [`artifacts`] |
+//! | how do we speak to the API of Attune? | [`api`] |
 //! | what do we ask of a control plane, and who answers? | [`control_plane`] |
 //! | how does a worker live and die? | [`worker`] |
 //! | how does one execution live and die? | [`execution`] |
@@ -14,6 +16,8 @@
 //! | what must not leak? | [`secrets`] |
 //! | how does anyone see it? | [`telemetry`] |
 
+pub mod api;
+pub mod artifacts;
 pub mod config;
 pub mod control_plane;
 pub mod environment;

@@ -43,9 +43,8 @@ fn parameters_arrive_by_stdin_and_by_file_in_each_format() {
         "400\n",
         "only the action's user may read the file"
     );
-    let left = std::fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
-    let left: Vec<_> =
-        left.filter(|entry| entry.file_name().to_string_lossy().starts_with("attune-parameters-")).collect();
+    let private = plane.private_dir();
+    let left: Vec<_> = std::fs::read_dir(&private).unwrap().filter_map(Result::ok).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -25,6 +25,19 @@ pub(crate) fn agent() -> Command {
     command
 }
 
+/// A command as another program starts it, with the same environment.
+pub(crate) fn behind(wrapper: &[&str], command: &Command) -> Command {
+    let mut wrapped = Command::new(wrapper[0]);
+    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    wrapped
+}
+
 /// What a command printed and how it ended.
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -91,6 +104,12 @@ impl Plane {
     /// The control plane's directory.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("plane")
+    }
+
+    /// Where the worker's files are that nobody else may read.
+    pub(crate) fn private_dir(&self) -> PathBuf {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.path().join(format!("journals/worker-{name}.private"))
     }
 
     /// A file that lives as long as the control plane.
@@ -231,6 +250,23 @@ impl Worker {
         self.child.wait().expect("the worker is ours").code().unwrap_or(-1)
     }
 
+    /// Awaits that it has its helper process and no other: a supervisor is on its way out when its report arrives.
+    pub(crate) fn await_alone(&self) {
+        let own = self.pid().to_string();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let helpers = children(&own);
+            let others: Vec<_> = helpers.iter().flat_map(|helper| descendants(helper)).collect();
+            if others.is_empty() {
+                return assert_eq!(helpers.len(), 1, "the agent has one helper process: {helpers:?}");
+            }
+            assert!(std::time::Instant::now() < deadline, "these stay: {others:?}");
+            for other in others {
+                await_end(&other);
+            }
+        }
+    }
+
     /// Peak resident memory so far, in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
         let status =
@@ -272,6 +308,11 @@ impl Gate {
         Self { path, lines }
     }
 
+    /// The named pipe.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Shell code that passes it with `$$`.
     pub(crate) fn pass(&self) -> String {
         format!("echo $$ > {}\n", self.path.display())
@@ -287,6 +328,19 @@ impl Gate {
 pub(crate) fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// The children of a process, zombies too.
+pub(crate) fn children(pid: &str) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// All that descends from a process, zombies too.
+pub(crate) fn descendants(pid: &str) -> Vec<String> {
+    let children = children(pid);
+    let further = children.iter().flat_map(|child| descendants(child));
+    further.chain(children.clone()).collect()
 }
 
 /// Awaits the end of a process that is not ours.

@@ -1,5 +1,7 @@
 //! The built binary on real servers: PostgreSQL and RabbitMQ. What is asserted is what they hold, never our own structs.
 
+mod api_transport;
+mod artifacts;
 mod chaos;
 mod claims;
 mod commands;
@@ -12,8 +14,10 @@ mod outages;
 mod registration;
 mod runtimes;
 mod secrecy;
+mod secrets;
 mod site;
 mod tls;
 mod topology;
 mod twins;
+mod versions;
 mod wire;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use agent_core::control_plane::attune::{DatabaseFacts, examine_broker, examine_database};
+use agent_core::process::{Exposed, is_hardened};
 use agent_core::worker::capabilities;
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -68,6 +69,7 @@ impl Check {
 pub(crate) async fn run(session: &Session, args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let mut checks = interpreters(session)?;
     checks.extend(volumes(session));
+    checks.extend(credentials(session));
     let servers = &session.config.servers;
     let (database, broker) = tokio::join!(examine_database(servers), examine_broker(servers));
     checks.extend(database_checks(database));
@@ -142,6 +144,33 @@ fn volumes(session: &Session) -> Vec<Check> {
         ),
     });
     std::iter::once(packs).chain(written).collect()
+}
+
+/// What actions, which run as the same user, could find out.
+fn credentials(session: &Session) -> Vec<Check> {
+    const CATEGORY: &str = "credentials";
+    let worker = &session.config.worker;
+    let mut checks: Vec<_> = worker
+        .confinement
+        .exposed_files()
+        .into_iter()
+        .map(|Exposed { file, why }| {
+            let detail = format!("actions can read {}, which holds a credential: {why}", file.display());
+            Check::not_fine(CATEGORY, Verdict::Doubtful, detail, Exposed::HINT)
+        })
+        .collect();
+    if !is_hardened() {
+        let detail = "actions can read the worker's memory: dumps are allowed";
+        let hint = "unset ATTUNE_ALLOW_DUMP once there is nothing to debug";
+        checks.push(Check::not_fine(CATEGORY, Verdict::Doubtful, detail, hint));
+    }
+    if checks.is_empty() {
+        checks.push(Check::fine(
+            CATEGORY,
+            "actions can read neither the worker's memory nor its credential files",
+        ));
+    }
+    checks
 }
 
 /// A file that is made and removed at once.

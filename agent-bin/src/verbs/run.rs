@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::cli::RunArgs;
 use crate::exit::Failure;
-use crate::lookup;
 use crate::session::{Directories, Session};
+use crate::{lookup, transfer};
 
 pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Failure> {
     // Heard from the first moment: a worker that is told to stop while it starts must not be lost.
@@ -42,15 +42,21 @@ async fn embedded(
 
 async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<ExitCode, Failure> {
     let config = &session.config;
+    config.security.check_tokens()?;
     let work_dir = WorkDir::of_worker(&config.worker.name, &work_directories(&config.worker.work_dir))?;
     let journal = work_dir.journal()?;
     let name = format!("attune-agent {}", config.worker.name);
     // Both connections are made while the interpreters are looked for and the helper process starts.
     let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
     let plane = Arc::new(plane);
-    let directories = Directories::configured(config, &work_dir);
+    let api = transfer::api(config)?;
+    let mut directories = Directories::configured(config, &work_dir);
+    let remote_packs = transfer::packs(&mut directories.packs, api.as_ref(), &plane, &work_dir);
+    let artifacts = transfer::artifacts(config, api, &plane, &work_dir)?;
     let leases: Arc<dyn EnvironmentLeases> = Arc::clone(&plane) as _;
     let workshop = session.workshop(lookup::interpreters()?, directories, journal, Some(leases))?;
+    let api_url = Some(config.api_url.clone());
+    let workshop = Workshop { artifacts, remote_packs, api_url, ..workshop };
     let done = work(session, &plane, workshop, orders).await;
     plane.close().await;
     done

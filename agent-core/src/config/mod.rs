@@ -1,14 +1,18 @@
 //! What may be configured, and from where.
 //!
 //! Every setting is one row of [`SETTINGS`]. Its value comes from the environment (`ATTUNE__SECTION__KEY`), else from
-//! the configuration file, else from its default. Settings of the control plane's other services may stand beside
+//! the configuration file, else from its default. A credential may also stand in a file that either names. Settings of the control plane's other services may stand beside
 //! them and are left alone.
 
+mod secret;
+mod server_url;
 mod settings;
+mod size;
 mod yaml;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,13 +20,18 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use settings::{SETTINGS, Setting};
+pub use secret::Secret;
+pub use settings::{CREDENTIALS, SETTINGS, Setting};
 pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;
 
+use crate::artifacts::TransportChoice;
 use crate::error::{Doing, Error, ErrorKind, Result};
 use crate::execution::Limits;
-use crate::model::{Taint, WorkerType};
+use crate::model::{Retention, RetentionPolicy, Taint, WorkerType};
+use crate::process::{Confinement, ProcessLimits};
+use server_url::{NoHost, ServerUrl};
+use size::Size;
 
 /// A configuration file larger than this is not one.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -36,6 +45,12 @@ pub struct Config {
     pub servers: ServersConfig,
     /// Where packs, environments and artifacts are.
     pub directories: DirectoriesConfig,
+    /// `security.*`
+    pub security: SecurityConfig,
+    /// Where actions reach the control plane's API.
+    pub api_url: String,
+    /// How files reach the API.
+    pub transport: TransportConfig,
     /// `environments.*`
     pub environments: EnvironmentsConfig,
     /// `log.*`
@@ -69,6 +84,14 @@ pub struct WorkerConfig {
     pub work_dir: PathBuf,
     /// What bounds each execution.
     pub limits: Limits,
+    /// How long logs are kept, where their action does not say.
+    pub log_retention: Retention,
+    /// What else confines actions.
+    pub confinement: Confinement,
+    /// Further variables that actions do not see.
+    pub hidden_variables: Vec<String>,
+    /// Whether others of the same user may see this process's memory.
+    pub allow_dump: bool,
 }
 
 /// How to reach the control plane's servers.
@@ -88,6 +111,36 @@ pub struct ServersConfig {
     pub broker_ca: Option<PathBuf>,
 }
 
+/// What is shared with the control plane's other services.
+#[derive(Debug, Clone, Default)]
+pub struct SecurityConfig {
+    /// What secrets are encrypted with in the database.
+    pub encryption_key: Option<Secret>,
+    /// What the tokens of executions are signed with.
+    pub jwt_secret: Option<Secret>,
+    /// Whether the API asks for tokens; `None` where nobody says.
+    pub enable_auth: Option<bool>,
+}
+
+impl SecurityConfig {
+    /// Checks that there is what a worker of a control plane that asks for tokens needs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] where tokens are asked for by name and there is nothing to sign them with.
+    pub fn check_tokens(&self) -> Result<()> {
+        if self.enable_auth == Some(true) && self.jwt_secret.is_none() {
+            let hint = "set ATTUNE__SECURITY__JWT_SECRET to the secret of the control plane's API";
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "`security.enable_auth` is true, and `security.jwt_secret`, which signs the tokens of executions, is \
+                 not set",
+            )
+            .hint(hint));
+        }
+        Ok(())
+    }
+}
+
 /// Where things are that workers share.
 #[derive(Debug, Clone)]
 pub struct DirectoriesConfig {
@@ -99,6 +152,17 @@ pub struct DirectoriesConfig {
     pub artifacts: PathBuf,
 }
 
+/// How files and packs come to the API and from it, where no volume is shared.
+#[derive(Debug, Clone)]
+pub struct TransportConfig {
+    /// Over what.
+    pub choice: TransportChoice,
+    /// Whether somebody has said where the API is.
+    pub api_is_named: bool,
+    /// Certificates to trust beside the built-in roots.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// How environments with dependencies are built and kept.
 #[derive(Debug, Clone, Copy)]
 pub struct EnvironmentsConfig {
@@ -106,29 +170,6 @@ pub struct EnvironmentsConfig {
     pub build_timeout: Duration,
     /// How long an environment is kept that nothing uses.
     pub retention: Duration,
-}
-
-/// Text that must not be seen: it has no way to be printed.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text, for whoever has to use it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[hidden]")
-    }
 }
 
 /// How this process logs.
@@ -166,34 +207,75 @@ impl Sources {
     }
 
     /// The text of a setting and where it stands; `None` where nobody set it.
-    fn find(&self, setting: &Setting) -> Option<(String, String)> {
-        let variables = setting.variables();
-        let from_environment = variables.iter().find_map(|variable| {
-            let (name, value) =
-                self.environment.iter().find(|(name, value)| name == variable && !value.is_empty())?;
-            Some((value.trim().to_owned(), name.clone()))
-        });
-        from_environment.or_else(|| {
-            let (path, document) = self.file.as_ref()?;
-            let value = setting.key.split('.').try_fold(document, |value, part| value.get(part))?;
-            let text = match value {
-                Value::Null => return None,
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            Some((text, format!("`{}` in {}", setting.key, path.display())))
-        })
+    fn find(&self, setting: &Setting) -> Result<Option<(String, String)>> {
+        let by_value = setting.variables().iter().find_map(|name| self.variable(name));
+        let by_file = setting.file_variable().and_then(|name| self.variable(&name));
+        match (by_value, by_file) {
+            (Some((_, value)), Some((_, file))) => {
+                Err(Error::new(ErrorKind::Invalid, format!("both {value} and {file} are set"))
+                    .hint("set the one or the other"))
+            }
+            (Some(found), None) => Ok(Some(found)),
+            (None, Some((path, name))) => secret::read_file(Path::new(&path), &name).map(Some),
+            (None, None) => self.find_in_file(setting),
+        }
+    }
+
+    /// A variable that is not empty, and its name.
+    fn variable(&self, wanted: &str) -> Option<(String, String)> {
+        let (name, value) =
+            self.environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
+        Some((value.trim().to_owned(), name.clone()))
+    }
+
+    fn find_in_file(&self, setting: &Setting) -> Result<Option<(String, String)>> {
+        let key = setting.key;
+        if let Some(found) = self.entry(key) {
+            return Ok(Some(found));
+        }
+        let by_file = setting.is_credential().then(|| self.entry(&format!("{key}_file"))).flatten();
+        by_file.map(|(path, place)| secret::read_file(Path::new(&path), &place)).transpose()
+    }
+
+    /// What stands under this key in the configuration file, and where that is.
+    fn entry(&self, key: &str) -> Option<(String, String)> {
+        let (path, document) = self.file.as_ref()?;
+        let value = key.split('.').try_fold(document, |value, part| value.get(part))?;
+        let text = match value {
+            Value::Null => return None,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some((text, format!("`{key}` in {}", path.display())))
+    }
+
+    /// The files that credentials were read from.
+    fn credential_files(&self) -> Vec<PathBuf> {
+        let credentials = SETTINGS.iter().filter(|setting| setting.is_credential());
+        let (mut files, mut in_configuration) = (Vec::new(), false);
+        for setting in credentials {
+            let named = setting.file_variable().and_then(|name| self.variable(&name));
+            let named = named.or_else(|| self.entry(&format!("{}_file", setting.key)));
+            files.extend(named.map(|(path, _)| PathBuf::from(path)));
+            in_configuration |= self.entry(setting.key).is_some();
+        }
+        files.extend(self.file.as_ref().filter(|_| in_configuration).map(|(path, _)| path.clone()));
+        files
     }
 
     fn get<T: FromStr>(&self, key: &str, check: impl Fn(&T) -> bool) -> Result<Option<T>> {
         let setting = settings::setting(key);
-        let Some((text, place)) = self.find(setting) else {
+        let Some((text, place)) = self.find(setting)? else {
             return Ok(setting.default.and_then(|text| text.parse().ok()));
         };
         match text.parse() {
             Ok(value) if check(&value) => Ok(Some(value)),
-            _ => Err(Error::new(ErrorKind::Invalid, format!("{place} is `{text}`"))
-                .hint(format!("it takes {}", setting.takes))),
+            _ => {
+                let shown =
+                    if setting.is_credential() { "not usable".to_owned() } else { format!("`{text}`") };
+                Err(Error::new(ErrorKind::Invalid, format!("{place} is {shown}"))
+                    .hint(format!("it takes {}", setting.takes)))
+            }
         }
     }
 
@@ -205,7 +287,7 @@ impl Sources {
             Error::new(ErrorKind::Invalid, format!("{place} is `{text}`"))
                 .hint(format!("it takes {}", setting.takes))
         };
-        if let Some((text, place)) = self.find(setting) {
+        if let Some((text, place)) = self.find(setting)? {
             return yaml::from_yaml(&text).map_err(|_| wrong(&place, &text));
         }
         let prefix = format!("{}__", setting.variables()[0]);
@@ -238,16 +320,91 @@ impl Sources {
         let schema_like = |schema: &String| {
             (1..=63).contains(&schema.len()) && schema.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };
-        // What is wrong with a URL is told where it is used, without its password.
-        let any = |_: &String| true;
         Ok(ServersConfig {
-            database_url: self.get("database.url", any)?.map(Secret::from),
+            database_url: self.server_url("database", "postgres", "name")?,
             schema: self.required("database.schema", schema_like)?,
             database_ca: self.get("database.ca_file", |_: &PathBuf| true)?,
             database_connections: self.required("database.max_connections", |count: &u32| *count >= 2)?,
-            broker_url: self.get("message_queue.url", any)?.map(Secret::from),
+            broker_url: self.server_url("message_queue", "amqp", "vhost")?,
             broker_ca: self.get("message_queue.ca_file", |_: &PathBuf| true)?,
         })
+    }
+
+    fn security(&self) -> Result<SecurityConfig> {
+        // A text of any length is taken here, so that no error has to show it.
+        let any = |_: &String| true;
+        Ok(SecurityConfig {
+            encryption_key: self.get("security.encryption_key", any)?.map(Secret::from),
+            jwt_secret: self.get("security.jwt_secret", any)?.map(Secret::from),
+            enable_auth: self.get("security.enable_auth", |_: &bool| true)?,
+        })
+    }
+
+    /// The URL as it is set, else where the server listens, as seen from this machine.
+    fn api_url(&self) -> Result<String> {
+        if let Some(url) =
+            self.get("api.url", |url: &String| url.starts_with("http://") || url.starts_with("https://"))?
+        {
+            return Ok(url);
+        }
+        let host: String = self.required("server.host", |host: &String| !host.trim().is_empty())?;
+        let port: u16 = self.required("server.port", |_: &u16| true)?;
+        let host = if ["0.0.0.0", "[::]", "::"].contains(&host.as_str()) { "127.0.0.1" } else { &host };
+        Ok(format!("http://{host}:{port}"))
+    }
+
+    /// The URL of a server, with those of its parts that are set by themselves; `name` is the key of what the server has
+    /// many of.
+    fn server_url(&self, section: &str, scheme: &'static str, name: &str) -> Result<Option<Secret>> {
+        // What is wrong with a URL is told where it is used, without its password.
+        let part = |key: &str| self.get(&format!("{section}.{key}"), |_: &String| true);
+        let parts = ServerUrl {
+            scheme,
+            url: part("url")?.map(Secret::from),
+            host: part("host")?,
+            port: self.get(&format!("{section}.port"), |port: &u16| *port > 0)?,
+            user: part("user")?,
+            password: part("password")?.map(Secret::from),
+            name: part(name)?,
+        };
+        parts.assemble().map_err(|NoHost| {
+            Error::new(ErrorKind::Invalid, format!("neither `{section}.url` nor `{section}.host` is set"))
+                .hint(format!("the other parts of `{section}` belong to one of them"))
+        })
+    }
+
+    fn process_limits(&self) -> Result<ProcessLimits> {
+        let size = |key: &str, least: u64| {
+            let size: Option<Size> = self.get(key, |size: &Size| size.bytes() >= least)?;
+            Ok::<_, Error>(size.map(Size::bytes))
+        };
+        let count = |key: &str, least: u64| self.get(key, |count: &u64| *count >= least);
+        Ok(ProcessLimits {
+            memory: size("worker.limits.memory", 1 << 20)?,
+            processes: count("worker.limits.processes", 1)?,
+            cpu_seconds: count("worker.limits.cpu_seconds", 1)?,
+            open_files: count("worker.limits.open_files", 16)?,
+            file_size: size("worker.limits.file_size", 0)?,
+            core_size: size("worker.limits.core_size", 0)?.unwrap_or(0),
+        })
+    }
+
+    fn confinement(&self, limits: ProcessLimits) -> Result<Confinement> {
+        let hide = self.required("worker.hide_credential_files", |_: &bool| true)?;
+        Ok(Confinement {
+            limits,
+            no_new_privileges: self.required("worker.no_new_privileges", |_: &bool| true)?,
+            hidden_files: if hide { self.credential_files() } else { Vec::new() },
+        })
+    }
+
+    /// Names separated by commas.
+    fn list(&self, key: &str) -> Result<Option<Vec<String>>> {
+        let text: Option<String> = self.get(key, |_| true)?;
+        let names = |text: String| {
+            text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        };
+        Ok(text.map(names))
     }
 
     fn required<T: FromStr>(&self, key: &str, check: impl Fn(&T) -> bool) -> Result<T> {
@@ -267,9 +424,16 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self> {
         let positive = |count: &usize| *count > 0;
         let directory = |key: &str| sources.required(key, |path: &PathBuf| !path.as_os_str().is_empty());
-        let runtimes: Option<String> = sources.get("worker.runtimes", |_| true)?;
+        let process_limits = sources.process_limits()?;
         Ok(Self {
             servers: sources.servers()?,
+            security: sources.security()?,
+            api_url: sources.api_url()?,
+            transport: TransportConfig {
+                choice: sources.required("artifacts.transport", |_: &TransportChoice| true)?,
+                api_is_named: sources.get("api.url", |_: &String| true)?.is_some(),
+                ca_file: sources.get("api.ca_file", |_: &PathBuf| true)?,
+            },
             directories: DirectoriesConfig {
                 packs: directory("packs_base_dir")?,
                 runtime_envs: directory("runtime_envs_dir")?,
@@ -285,12 +449,7 @@ impl Config {
                     None => format!("worker-{}", hostname()),
                 },
                 worker_type: sources.required("worker.worker_type", |_: &WorkerType| true)?,
-                runtimes: runtimes.map(|csv| {
-                    csv.split(',')
-                        .map(|name| name.trim().to_owned())
-                        .filter(|name| !name.is_empty())
-                        .collect()
-                }),
+                runtimes: sources.list("worker.runtimes")?,
                 labels: sources.labels()?,
                 taints: sources.structure("worker.taints")?,
                 capabilities: sources.structure("worker.capabilities")?,
@@ -299,6 +458,14 @@ impl Config {
                 shutdown_timeout: sources.seconds("worker.shutdown_timeout")?,
                 fencing_timeout: sources.seconds("worker.fencing_timeout")?,
                 work_dir: directory("worker.work_dir")?,
+                log_retention: Retention {
+                    policy: sources
+                        .required("worker.execution_log_retention_policy", |_: &RetentionPolicy| true)?,
+                    limit: sources
+                        .required("worker.execution_log_retention_limit", |limit: &NonZeroU32| {
+                            i32::try_from(limit.get()).is_ok()
+                        })?,
+                },
                 limits: Limits {
                     timeout: sources.seconds("worker.task_timeout")?,
                     kill_grace: sources.seconds("worker.kill_grace")?,
@@ -306,7 +473,11 @@ impl Config {
                         .required("worker.max_stdout_bytes", |bytes: &usize| *bytes >= 1024)?,
                     stderr_bytes: sources
                         .required("worker.max_stderr_bytes", |bytes: &usize| *bytes >= 1024)?,
+                    process: process_limits,
                 },
+                confinement: sources.confinement(process_limits)?,
+                hidden_variables: sources.list("worker.hidden_variables")?.unwrap_or_default(),
+                allow_dump: sources.required("worker.allow_dump", |_: &bool| true)?,
             },
             log: LogConfig {
                 filter: sources.required("log.level", |level: &String| {
@@ -371,6 +542,52 @@ mod tests {
         assert_eq!(error.hint_text(), Some("it takes a whole number, at least 1"));
         let error = load(None, &[("ATTUNE__WORKER__TASK_TIMEOUT", "-1")]).unwrap_err();
         assert!(error.to_string().starts_with("ATTUNE__WORKER__TASK_TIMEOUT is `-1`"), "{error}");
+    }
+
+    #[test]
+    fn the_api_is_where_it_is_said_to_be_or_where_the_server_listens() {
+        let url = |environment: &[(&str, &str)]| load(None, environment).map(|config| config.api_url);
+        assert_eq!(url(&[]).unwrap(), "http://127.0.0.1:8080");
+        let server = [("ATTUNE__SERVER__HOST", "api.example"), ("ATTUNE__SERVER__PORT", "80")];
+        assert_eq!(url(&server).unwrap(), "http://api.example:80");
+        assert_eq!(url(&[("ATTUNE_API_URL", "https://api.example/")]).unwrap(), "https://api.example/");
+        assert!(url(&[("ATTUNE_API_URL", "api.example")]).is_err());
+    }
+
+    #[test]
+    fn tokens_that_are_asked_for_need_a_secret() {
+        let check = |environment: &[(&str, &str)]| load(None, environment).unwrap().security.check_tokens();
+        let asked = ("ATTUNE__SECURITY__ENABLE_AUTH", "true");
+        assert!(check(&[]).is_ok());
+        let error = check(&[asked]).unwrap_err();
+        assert!(error.to_string().contains("`security.jwt_secret`"), "{error}");
+        assert!(check(&[asked, ("ATTUNE__SECURITY__JWT_SECRET", "s")]).is_ok());
+    }
+
+    #[test]
+    fn a_credential_may_stand_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "p@ss:w/rd\n").unwrap();
+        let path = path.to_str().unwrap();
+        let url = ("ATTUNE__DATABASE__URL", "postgres://me@db/attune");
+        let file = ("ATTUNE__DATABASE__PASSWORD_FILE", path);
+        let config = load(None, &[url, file]).unwrap();
+        assert_eq!(config.servers.database_url.unwrap().expose(), "postgres://me:p%40ss%3Aw%2Frd@db/attune");
+        assert_eq!(config.worker.confinement.hidden_files, [Path::new(path)]);
+        let error = load(None, &[url, file, ("ATTUNE__DATABASE__PASSWORD", "x")]).unwrap_err();
+        assert!(error.to_string().contains("both"), "{error}");
+        let config = load(Some(&format!("database: {{url_file: {path}}}\n")), &[]).unwrap();
+        assert_eq!(config.servers.database_url.unwrap().expose(), "p@ss:w/rd");
+        let error = load(None, &[("ATTUNE__DATABASE__URL_FILE", "/nowhere")]).unwrap_err();
+        assert!(error.to_string().contains("ATTUNE__DATABASE__URL_FILE"), "{error}");
+    }
+
+    #[test]
+    fn a_configuration_file_is_hidden_where_it_holds_a_credential() {
+        let hidden = |file: &str| load(Some(file), &[]).unwrap().worker.confinement.hidden_files.len();
+        assert_eq!(hidden("worker: {name: x}\n"), 0);
+        assert_eq!(hidden("database: {url: postgres://me:secret@db/attune}\n"), 1);
     }
 
     #[test]

@@ -109,6 +109,76 @@ pub const SETTINGS: &[Setting] = &[
         about: "Between asking a process to end (SIGTERM) and ending it (SIGKILL).",
     },
     Setting {
+        key: "worker.limits.memory",
+        plain_variable: None,
+        default: None,
+        takes: "a number of bytes, at least 1M, also with K, M, G or T behind it",
+        about: "How much memory the processes of an execution may use together, in a cgroup of their own; where none can be made, how much each of them may allocate. What the container allows where it is not set.",
+    },
+    Setting {
+        key: "worker.limits.processes",
+        plain_variable: None,
+        default: None,
+        takes: "a whole number, at least 1",
+        about: "How many processes and threads an execution may have at a time. Needs a cgroup that the worker may write: the kernel has no other such limit that others of the same user do not count in.",
+    },
+    Setting {
+        key: "worker.limits.cpu_seconds",
+        plain_variable: None,
+        default: None,
+        takes: "whole seconds, at least 1",
+        about: "How much processor time each process of an execution may use. It is sent SIGXCPU then, and killed 5 s later.",
+    },
+    Setting {
+        key: "worker.limits.open_files",
+        plain_variable: None,
+        default: None,
+        takes: "a whole number, at least 16",
+        about: "How many files each process of an execution may have open.",
+    },
+    Setting {
+        key: "worker.limits.file_size",
+        plain_variable: None,
+        default: None,
+        takes: "a number of bytes, also with K, M, G or T behind it",
+        about: "How large a file may become that an action writes.",
+    },
+    Setting {
+        key: "worker.limits.core_size",
+        plain_variable: None,
+        default: Some("0"),
+        takes: "a number of bytes, also with K, M, G or T behind it",
+        about: "How large a core dump of an action may be. It holds what the action knew, its secrets too.",
+    },
+    Setting {
+        key: "worker.no_new_privileges",
+        plain_variable: None,
+        default: Some("true"),
+        takes: "true or false",
+        about: "Actions gain no privileges: setuid programs such as sudo do not work in them, and they lose CAP_SYS_PTRACE and CAP_PERFMON, with which they could read the agent's memory.",
+    },
+    Setting {
+        key: "worker.hidden_variables",
+        plain_variable: None,
+        default: None,
+        takes: "names, separated by commas, each also the beginning of names with * behind it",
+        about: "Further variables of the container that actions do not see. Those that configure Attune and hold its credentials are hidden in any case.",
+    },
+    Setting {
+        key: "worker.hide_credential_files",
+        plain_variable: None,
+        default: Some("true"),
+        takes: "true or false",
+        about: "Actions cannot read the files that the worker was given credentials in. Needs Linux 5.13 with Landlock; without it the worker warns. While such a file is hidden, an action can neither mount file systems nor read what is newly made in the very directories that lead to the file.",
+    },
+    Setting {
+        key: "worker.allow_dump",
+        plain_variable: Some("ATTUNE_ALLOW_DUMP"),
+        default: Some("false"),
+        takes: "true or false",
+        about: "Lets debuggers of the same user, and core dumps, see the agent's memory, and with it every credential. Actions can see it too then.",
+    },
+    Setting {
         key: "worker.max_stdout_bytes",
         plain_variable: None,
         default: Some("10485760"),
@@ -123,11 +193,60 @@ pub const SETTINGS: &[Setting] = &[
         about: "How much of an action's standard error is kept; head and tail beyond that.",
     },
     Setting {
+        key: "worker.execution_log_retention_policy",
+        plain_variable: None,
+        default: Some("days"),
+        takes: "one of versions, days, hours, minutes",
+        about: "What logs of executions are kept by, where their action does not say.",
+    },
+    Setting {
+        key: "worker.execution_log_retention_limit",
+        plain_variable: None,
+        default: Some("7"),
+        takes: "a whole number, at least 1",
+        about: "How many versions, days, hours or minutes that are.",
+    },
+    Setting {
         key: "database.url",
         plain_variable: None,
         default: None,
         takes: "postgres://user:password@host:port/database, and ?sslmode=verify-full for TLS",
         about: "The control plane's database.",
+    },
+    Setting {
+        key: "database.host",
+        plain_variable: None,
+        default: None,
+        takes: "a host name or address",
+        about: "The host of the database, instead of the one in `database.url`.",
+    },
+    Setting {
+        key: "database.port",
+        plain_variable: None,
+        default: None,
+        takes: "a port number",
+        about: "The port of the database, instead of the one in `database.url`.",
+    },
+    Setting {
+        key: "database.user",
+        plain_variable: None,
+        default: None,
+        takes: "text that is not empty",
+        about: "Who connects to the database, instead of the user in `database.url`.",
+    },
+    Setting {
+        key: "database.password",
+        plain_variable: None,
+        default: None,
+        takes: "text, as it is: nothing in it has to be escaped",
+        about: "The password for the database, instead of the one in `database.url`.",
+    },
+    Setting {
+        key: "database.name",
+        plain_variable: None,
+        default: None,
+        takes: "text that is not empty",
+        about: "The database name of the database, instead of the one in `database.url`.",
     },
     Setting {
         key: "database.schema",
@@ -158,11 +277,88 @@ pub const SETTINGS: &[Setting] = &[
         about: "The control plane's broker.",
     },
     Setting {
+        key: "message_queue.host",
+        plain_variable: None,
+        default: None,
+        takes: "a host name or address",
+        about: "The host of the broker, instead of the one in `message_queue.url`.",
+    },
+    Setting {
+        key: "message_queue.port",
+        plain_variable: None,
+        default: None,
+        takes: "a port number",
+        about: "The port of the broker, instead of the one in `message_queue.url`.",
+    },
+    Setting {
+        key: "message_queue.user",
+        plain_variable: None,
+        default: None,
+        takes: "text that is not empty",
+        about: "Who connects to the broker, instead of the user in `message_queue.url`.",
+    },
+    Setting {
+        key: "message_queue.password",
+        plain_variable: None,
+        default: None,
+        takes: "text, as it is: nothing in it has to be escaped",
+        about: "The password for the broker, instead of the one in `message_queue.url`.",
+    },
+    Setting {
+        key: "message_queue.vhost",
+        plain_variable: None,
+        default: None,
+        takes: "text that is not empty",
+        about: "The virtual host of the broker, instead of the one in `message_queue.url`.",
+    },
+    Setting {
         key: "message_queue.ca_file",
         plain_variable: None,
         default: None,
         takes: "a file of certificates in PEM",
         about: "Whom to trust for the broker's TLS, beside the roots that are built in.",
+    },
+    Setting {
+        key: "security.encryption_key",
+        plain_variable: None,
+        default: None,
+        takes: "text of at least 32 characters, the same as the control plane's other services",
+        about: "What secret parameters, keys and secret results are encrypted with in the database.",
+    },
+    Setting {
+        key: "security.jwt_secret",
+        plain_variable: None,
+        default: None,
+        takes: "text, the same as the control plane's API",
+        about: "What the tokens of executions are signed with. There is no default: without it, an execution that is to have a token fails.",
+    },
+    Setting {
+        key: "security.enable_auth",
+        plain_variable: None,
+        default: None,
+        takes: "true or false",
+        about: "Whether the API asks for tokens. If true, the worker does not start without `security.jwt_secret`; if false, executions do without a token where there is no secret.",
+    },
+    Setting {
+        key: "api.url",
+        plain_variable: Some("ATTUNE_API_URL"),
+        default: None,
+        takes: "a URL that begins with http:// or https://",
+        about: "Where actions reach the control plane's API; `http://<server.host>:<server.port>` where it is not set.",
+    },
+    Setting {
+        key: "server.host",
+        plain_variable: None,
+        default: Some("0.0.0.0"),
+        takes: "a host name or an address; 0.0.0.0 and [::] are this machine",
+        about: "Where the API listens: only for `api.url`.",
+    },
+    Setting {
+        key: "server.port",
+        plain_variable: None,
+        default: Some("8080"),
+        takes: "a port",
+        about: "Where the API listens: only for `api.url`.",
     },
     Setting {
         key: "packs_base_dir",
@@ -200,6 +396,20 @@ pub const SETTINGS: &[Setting] = &[
         about: "Where logs and artifacts go.",
     },
     Setting {
+        key: "artifacts.transport",
+        plain_variable: None,
+        default: Some("auto"),
+        takes: "one of volume, api, auto",
+        about: "How logs and artifacts reach the API: over a volume that it shares, or sent to `api.url`. By itself, the worker sends them where `api.url` and `security.jwt_secret` are set and `artifacts_dir` does not hold the API's file `.attune-api-sentinel`, which it looks for with each log.",
+    },
+    Setting {
+        key: "api.ca_file",
+        plain_variable: None,
+        default: None,
+        takes: "a file of certificates in PEM",
+        about: "Whom to trust for the API's TLS, beside the roots that are built in.",
+    },
+    Setting {
         key: "log.level",
         plain_variable: Some("RUST_LOG"),
         default: Some("info"),
@@ -215,11 +425,32 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// Those that are credentials or hold one. Each may also stand in a file, which the variable with `_FILE` behind its name,
+/// or the key with `_file`, names; and none is repeated in an error.
+pub const CREDENTIALS: &[&str] = &[
+    "database.url",
+    "database.password",
+    "message_queue.url",
+    "message_queue.password",
+    "security.jwt_secret",
+    "security.encryption_key",
+];
+
 impl Setting {
+    /// Whether it is a credential, or holds one.
+    pub fn is_credential(&self) -> bool {
+        CREDENTIALS.contains(&self.key)
+    }
+
     /// The variables that set it, the strongest first.
     pub fn variables(&self) -> Vec<String> {
         let structured = format!("ATTUNE__{}", self.key.replace('.', "__").to_ascii_uppercase());
         std::iter::once(structured).chain(self.plain_variable.map(str::to_owned)).collect()
+    }
+
+    /// The variable that names the file it stands in, where it may stand in one.
+    pub fn file_variable(&self) -> Option<String> {
+        self.is_credential().then(|| format!("{}_FILE", self.variables()[0]))
     }
 }
 

@@ -10,10 +10,11 @@ use futures_util::future::BoxFuture;
 
 use crate::error::Result;
 use crate::model::{
-    ActionId, ClaimKey, Dispatch, Ending, Event, ExecutionId, ExecutionStatus, Outcome, Reason, Registration,
-    WorkOrder, WorkerId, WorkerStatus,
+    ActionId, Capabilities, ClaimKey, Dispatch, Ending, Event, ExecutionId, ExecutionStatus, Outcome, Reason,
+    Registration, WorkOrder, WorkerId, WorkerStatus,
 };
 
+mod artifacts;
 pub mod attune;
 mod clock;
 pub mod embedded;
@@ -21,6 +22,7 @@ mod journal;
 mod leases;
 pub mod solo;
 
+pub use artifacts::{ArtifactRegistry, LogVersion, PackRegistry};
 pub use journal::{Entry, Journal, Record};
 pub use leases::{Built, EnvironmentLeases, Lease, LeaseReply, LeaseRequest};
 
@@ -54,6 +56,9 @@ pub trait Registry: Executions {
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind) where a worker of this name lives.
     fn register(&self, registration: &Registration) -> impl Future<Output = Result<WorkerId>> + Send;
+
+    /// Shows anew what the worker offers: the runtimes that the control plane knows may have changed.
+    fn refresh(&self, worker: WorkerId, offered: &Capabilities) -> impl Future<Output = Result<()>> + Send;
 
     /// Takes stock of what earlier lives of this worker left behind. What they had only been given goes back or stays
     /// queued; what they had claimed is returned, to be reported as lost. Before the first dispatch is taken.

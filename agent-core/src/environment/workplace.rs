@@ -62,6 +62,7 @@ fn is_writable(directory: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::HiddenVariables;
 
     #[test]
     fn a_home_that_cannot_be_used_is_replaced_and_one_that_can_is_kept() {
@@ -70,7 +71,7 @@ mod tests {
         let own =
             [("HOME", "/nonexistent"), ("TMPDIR", image.path().to_str().unwrap()), ("PIP_NO_INPUT", "0")];
         let own = own.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let child = ChildEnvironment::new(own, Path::new("/nonexistent"));
+        let child = ChildEnvironment::new(own, &HiddenVariables::default(), Path::new("/nonexistent"));
         let variables = variables(&child, envs.path()).unwrap();
         let get = |name: &str| {
             let held: Vec<_> = variables.iter().filter(|(present, _)| present == name).collect();

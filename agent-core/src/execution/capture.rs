@@ -4,18 +4,16 @@
 //! configured limit. Nothing is ever dropped silently.
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
 
-use crate::model::StreamReport;
+use crate::artifacts::{LiveLog, WrittenLog};
+use crate::model::{Stream, StreamReport};
 
 /// How much of a stream goes into `execution.result`, which the control plane indexes: more is slow for everybody.
-const INLINE_BYTES: usize = 1 << 20;
+pub(super) const INLINE_BYTES: usize = 1 << 20;
 
 /// How much of the end is kept where not everything can be.
 const TAIL_BYTES: usize = 64 << 10;
@@ -26,21 +24,11 @@ const BASE64_BYTES: usize = 64 << 10;
 /// One stream of one execution.
 #[derive(Debug)]
 pub(super) struct Capture {
-    name: &'static str,
     limit: usize,
     total: u64,
     head: Vec<u8>,
     tail: VecDeque<u8>,
-    log: Log,
-}
-
-/// The live log file: made with the first byte, so that silence costs nothing.
-#[derive(Debug)]
-enum Log {
-    Unopened(PathBuf),
-    Open(PathBuf, File),
-    /// It could not be written; the execution goes on, and what memory holds has to do.
-    Unavailable,
+    log: LiveLog,
 }
 
 /// How many bytes of the beginning, and how many of the end, fit into a limit.
@@ -63,16 +51,14 @@ impl Split {
 }
 
 impl Capture {
-    /// Captures the stream `name`, keeping up to `limit` bytes in `<name>.log` below `log_dir`.
-    pub(super) fn new(name: &'static str, limit: usize, log_dir: &Path) -> Self {
-        Self {
-            name,
-            limit,
-            total: 0,
-            head: Vec::new(),
-            tail: VecDeque::new(),
-            log: Log::Unopened(log_dir.join(format!("{name}.log"))),
-        }
+    /// Captures a stream, keeping up to `limit` bytes of it in `log`.
+    pub(super) fn new(limit: usize, log: LiveLog) -> Self {
+        Self { limit, total: 0, head: Vec::new(), tail: VecDeque::new(), log }
+    }
+
+    /// Captures a stream in memory alone, instead of in `log`.
+    pub(super) fn in_memory(limit: usize, log: LiveLog) -> Self {
+        Self::new(limit.min(INLINE_BYTES), log.withheld())
     }
 
     /// Takes what was printed next.
@@ -80,7 +66,7 @@ impl Capture {
         let before = self.total;
         self.total += bytes.len() as u64;
         let log_head = remaining(Split::of(self.limit).head, before);
-        self.write_log(&bytes[..bytes.len().min(log_head)]).await;
+        self.log.write(&bytes[..bytes.len().min(log_head)]).await;
         let inline = self.inline();
         let (head, rest) = bytes.split_at(bytes.len().min(remaining(inline.head, before)));
         self.head.extend_from_slice(head);
@@ -98,48 +84,25 @@ impl Capture {
         self.tail.extend(bytes);
     }
 
-    async fn write_log(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        if let Log::Unopened(path) = &self.log {
-            self.log = match open(path).await {
-                Ok(file) => Log::Open(path.clone(), file),
-                Err(error) => unavailable(path, &error),
-            };
-        }
-        if let Log::Open(path, file) = &mut self.log
-            && let Err(error) = file.write_all(bytes).await
-        {
-            self.log = unavailable(path, &error);
-        }
-    }
-
-    /// Completes the log file and makes the report.
-    pub(super) async fn finish(mut self) -> StreamReport {
+    /// Completes the log and makes the report.
+    pub(super) async fn finish(mut self) -> (StreamReport, Option<WrittenLog>) {
         let kept = Split::of(self.limit);
         // What goes into the file after its head is the end of what the tail holds.
         let after_head = self.total.saturating_sub(kept.head as u64);
         if after_head > 0 && kept.head as u64 <= self.total {
             let dropped = kept.dropped(self.total);
-            let mut end = if dropped > 0 { notice(self.name, dropped).into_bytes() } else { Vec::new() };
+            let mut end =
+                if dropped > 0 { notice(self.log.stream(), dropped).into_bytes() } else { Vec::new() };
             let wanted =
                 usize::try_from(after_head).unwrap_or(usize::MAX).min(kept.tail).min(self.tail.len());
             end.extend(self.tail.iter().skip(self.tail.len() - wanted));
-            self.write_log(&end).await;
+            self.log.write(&end).await;
         }
-        let log = match &mut self.log {
-            Log::Open(path, file) => match file.flush().await {
-                Ok(()) => Some(path.clone()),
-                Err(error) => {
-                    let path = path.clone();
-                    self.log = unavailable(&path, &error);
-                    None
-                }
-            },
-            _ => None,
-        };
-        self.report(log)
+        let Self { limit, total, head, tail, log } = self;
+        let stream = log.stream();
+        let written = log.finish().await;
+        let path = written.as_ref().map(|written| written.path.clone());
+        (report(stream, Split::of(limit.min(INLINE_BYTES)), total, head, &Vec::from(tail), path), written)
     }
 
     /// All of the stream, where it is within the limit: what a structured output is read from.
@@ -166,32 +129,42 @@ impl Capture {
         self.total
     }
 
-    fn report(self, log: Option<PathBuf>) -> StreamReport {
-        let mut dropped = self.inline().dropped(self.total);
-        let tail = Vec::from(self.tail);
-        if dropped == 0 {
-            let mut bytes = self.head;
-            bytes.extend_from_slice(&tail);
-            return match String::from_utf8(bytes) {
-                Ok(text) => StreamReport { text, base64: None, dropped, log },
-                Err(error) => StreamReport {
-                    text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-                    base64: (error.as_bytes().len() <= BASE64_BYTES)
-                        .then(|| STANDARD.encode(error.as_bytes())),
-                    dropped,
-                    log,
-                },
-            };
-        }
-        // A character that was cut in two belongs to what was dropped.
-        let head = without_cut_end(&self.head);
-        let tail = without_cut_start(&tail);
-        dropped = self.total - (head.len() + tail.len()) as u64;
-        let mut text = String::from_utf8_lossy(head).into_owned();
-        text.push_str(&notice(self.name, dropped));
-        text.push_str(&String::from_utf8_lossy(tail));
-        StreamReport { text, base64: None, dropped, log }
+    /// Bytes that are kept in the log, or in memory where there is to be none.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
     }
+}
+
+fn report(
+    stream: Stream,
+    kept: Split,
+    total: u64,
+    head: Vec<u8>,
+    tail: &[u8],
+    log: Option<PathBuf>,
+) -> StreamReport {
+    let dropped = kept.dropped(total);
+    if dropped == 0 {
+        let mut bytes = head;
+        bytes.extend_from_slice(tail);
+        return match String::from_utf8(bytes) {
+            Ok(text) => StreamReport { text, base64: None, dropped, log },
+            Err(error) => StreamReport {
+                text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                base64: (error.as_bytes().len() <= BASE64_BYTES).then(|| STANDARD.encode(error.as_bytes())),
+                dropped,
+                log,
+            },
+        };
+    }
+    // A character that was cut in two belongs to what was dropped.
+    let head = without_cut_end(&head);
+    let tail = without_cut_start(tail);
+    let dropped = total - (head.len() + tail.len()) as u64;
+    let mut text = String::from_utf8_lossy(head).into_owned();
+    text.push_str(&notice(stream, dropped));
+    text.push_str(&String::from_utf8_lossy(tail));
+    StreamReport { text, base64: None, dropped, log }
 }
 
 /// What is left of `budget` after `used` bytes.
@@ -199,20 +172,8 @@ fn remaining(budget: usize, used: u64) -> usize {
     budget.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX))
 }
 
-fn notice(stream: &str, dropped: u64) -> String {
+fn notice(stream: Stream, dropped: u64) -> String {
     format!("\n\n[OUTPUT TRUNCATED: {dropped} bytes of {stream} left out]\n\n")
-}
-
-async fn open(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        tokio::fs::create_dir_all(directory).await?;
-    }
-    File::create(path).await
-}
-
-fn unavailable(path: &Path, error: &io::Error) -> Log {
-    tracing::warn!(path = %path.display(), %error, "a live log cannot be written; the result keeps head and tail");
-    Log::Unavailable
 }
 
 fn without_cut_end(bytes: &[u8]) -> &[u8] {
@@ -232,16 +193,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::artifacts::Artifacts;
+    use crate::model::ExecutionId;
 
     fn capture(limit: usize, chunks: &[&[u8]]) -> (StreamReport, Option<Vec<u8>>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let directory = tempfile::tempdir().unwrap();
         runtime.block_on(async {
-            let mut capture = Capture::new("stdout", limit, directory.path());
+            let artifacts = Artifacts::local(directory.path().to_owned());
+            let mut capture = Capture::new(limit, artifacts.live_log(ExecutionId(7), Stream::Stdout));
             for chunk in chunks {
                 capture.take(chunk).await;
             }
-            let report = capture.finish().await;
+            let (report, written) = capture.finish().await;
+            assert_eq!(written.map(|written| written.path), report.log);
             let log = report.log.as_ref().map(|path| std::fs::read(path).unwrap());
             (report, log)
         })

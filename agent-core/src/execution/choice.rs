@@ -141,20 +141,22 @@ impl<'a> Fit<'a> {
 
 /// The interpreter that `runtime` means under `constraint`.
 ///
-/// Those on `PATH` go before all others. With a constraint, the newest is taken that is a declared version, else the
-/// newest. Without one, a path in the definition is taken as it is, as long as it is there; then the default version where
-/// the image has it; then the interpreter that the definition names, else the image's preferred one, as whichever version
-/// it is: an image without `bash` still has a `sh`.
+/// Those on `PATH` go before all others. A version is one of the program that the definition names: a constraint on bash
+/// is none on zsh. With a constraint, the newest is taken that is a declared version, else the newest. Without one, a path
+/// in the definition is taken as it is, as long as it is there; then the default version where the image has it; then the
+/// interpreter that the definition names, else the image's preferred one, as whichever version it is: an image without
+/// `bash` still has a `sh`.
 fn fitting<'a>(runtime: &'a Runtime, constraint: &VersionConstraint, found: &'a Report) -> Option<Fit<'a>> {
     let canonical = runtime.canonical();
-    let all: Vec<&Interpreter> = found
-        .runtimes
-        .iter()
-        .filter(|candidate| candidate.name == canonical)
+    let all = || found.runtimes.iter().filter(|candidate| candidate.name == canonical);
+    let binary = Path::new(&runtime.config.interpreter.binary);
+    let meant = named(binary, all()).or_else(|| all().next());
+    let fitting: Vec<&Interpreter> = all()
+        .filter(|candidate| meant.is_some_and(|meant| candidate.implementation == meant.implementation))
         .filter(|candidate| constraint.is_any() || allows(constraint, candidate))
         .collect();
-    let on_path = all.iter().any(|candidate| candidate.on_path);
-    let candidates = || all.iter().copied().filter(|candidate| candidate.on_path || !on_path);
+    let on_path = fitting.iter().any(|candidate| candidate.on_path);
+    let candidates = || fitting.iter().copied().filter(|candidate| candidate.on_path || !on_path);
     if !constraint.is_any() {
         let newest = |fits: &mut dyn Iterator<Item = Fit<'a>>| {
             // Of equals the first, which the definition's own name put there.
@@ -167,16 +169,15 @@ fn fitting<'a>(runtime: &'a Runtime, constraint: &VersionConstraint, found: &'a 
         return newest(&mut declared)
             .or_else(|| newest(&mut candidates().map(|interpreter| Fit { interpreter, version: None })));
     }
-    let binary = Path::new(&runtime.config.interpreter.binary);
     if binary.is_absolute() && binary.exists() {
-        let interpreter = found.runtimes.iter().find(|candidate| candidate.path == binary)?;
+        let interpreter = all().find(|candidate| is_at(candidate, binary))?;
         return Some(Fit { interpreter, version: declared_version(runtime, interpreter) });
     }
     let default = runtime.versions.iter().find(|version| version.is_default);
     if let Some(fit) = default.and_then(|version| declared_fit(version, candidates())) {
         return Some(fit);
     }
-    let interpreter = named(binary, candidates()).or_else(|| candidates().next())?;
+    let interpreter = meant?;
     Some(Fit { interpreter, version: declared_version(runtime, interpreter) })
 }
 
@@ -207,6 +208,11 @@ fn named<'a>(
 ) -> Option<&'a Interpreter> {
     let name = binary.file_name()?.to_str()?;
     candidates.find(|candidate| candidate.names.iter().any(|alias| alias == name))
+}
+
+/// Whether a path leads to this interpreter: `/bin` is a link to `/usr/bin` in most images.
+fn is_at(interpreter: &Interpreter, path: &Path) -> bool {
+    interpreter.path == path || path.canonicalize().is_ok_and(|real| real == interpreter.real)
 }
 
 fn version_of(interpreter: &Interpreter) -> Option<Version> {
@@ -331,6 +337,8 @@ mod tests {
                 version_constraint: Some(constraint.to_owned()),
                 required_runtimes: required.iter().map(|(n, c)| ((*n).to_owned(), (*c).to_owned())).collect(),
             },
+            origin: crate::model::Origin::default(),
+            sealed: crate::model::Sealed::default(),
             file: None,
             runtimes: vec![runtime],
             parameters: crate::model::Parameters::new(),
@@ -404,6 +412,23 @@ mod tests {
         assert_eq!(reason(&[("python", "<3")]), Err(Reason::RequiredRuntimeMissing));
         assert_eq!(reason(&[("ruby", "*")]), Err(Reason::RequiredRuntimeMissing));
         assert_eq!(reason(&[("python", "~")]), Err(Reason::ConstraintInvalid));
+    }
+
+    #[test]
+    fn a_version_of_bash_is_none_of_another_shell() {
+        let shells = [("bash", "5.2.15"), ("zsh", "5.9"), ("mksh", "59")];
+        let mut image = found(&shells.map(|(name, version)| ("shell", name, version, "on")));
+        for interpreter in &mut image.runtimes {
+            interpreter.implementation = interpreter.names[0].clone();
+        }
+        let reason = |constraint: &str| {
+            let order = order(runtime("shell", "bash", &[("9*", "bash")]), constraint, &[]);
+            let choice = choose(&order, None, &image).map_err(|outcome| outcome.reason())?;
+            Ok(choice.interpreter.and_then(|interpreter| interpreter.version.clone()))
+        };
+        assert_eq!(reason(">=5"), Ok(Some("5.2.15".to_owned())));
+        assert_eq!(reason(""), Ok(Some("5.2.15".to_owned())));
+        assert_eq!(reason(">=9"), Err(Reason::RuntimeVersionMissing));
     }
 
     #[test]

@@ -85,6 +85,14 @@ impl Claim {
         Ending::new(self.key.clone(), self.action(), self.action_ref.clone(), outcome)
     }
 
+    /// The same, to be completed with what was sealed.
+    pub(super) fn order_mut(&mut self) -> std::result::Result<&mut WorkOrder, &Outcome> {
+        match &mut self.order {
+            Ok(order) => Ok(order),
+            Err(outcome) => Err(outcome),
+        }
+    }
+
     /// What is to be done, or how an execution ends that cannot be done.
     pub(super) fn order(&self) -> std::result::Result<&WorkOrder, &Outcome> {
         match &self.order {

@@ -8,6 +8,7 @@ mod choice;
 mod claim;
 mod dependencies;
 mod entrypoint;
+mod exceeded;
 mod inline;
 mod observe;
 mod output;
@@ -15,8 +16,11 @@ mod parameters;
 mod plan;
 mod private_file;
 mod report;
+mod secret_outputs;
 mod stop;
+mod unseal;
 mod variables;
+mod veil;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,12 +36,15 @@ pub use report::{deliver, report};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 
 use self::entrypoint::{Code, Entrypoint};
-use self::plan::Plan;
+use self::plan::{Opened, Plan};
+use self::unseal::Unsealed;
+use crate::artifacts::Artifacts;
 use crate::control_plane::{Announcements, Executions, Journal};
 use crate::environment::Environments;
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
-use crate::process::{SpawnError, Spawner};
-use crate::secrets::ChildEnvironment;
+use crate::packs::RemotePacks;
+use crate::process::{ProcessLimits, SpawnError, Spawner};
+use crate::secrets::{ChildEnvironment, Keyring};
 
 /// What all executions of a worker share.
 #[derive(Debug)]
@@ -48,10 +55,16 @@ pub struct Workshop {
     pub interpreters: Arc<runtime_probe::Report>,
     /// What a child's environment starts from.
     pub environment: ChildEnvironment,
+    /// What decrypts, signs and covers.
+    pub keyring: Keyring,
+    /// Where actions reach the control plane's API, where there is one.
+    pub api_url: Option<String>,
     /// Where packs are.
     pub packs_dir: PathBuf,
-    /// Where logs go.
-    pub artifacts_dir: PathBuf,
+    /// What fills that directory from the API, where the API does not share it.
+    pub remote_packs: Option<Arc<RemotePacks>>,
+    /// Where logs go, and what else executions leave behind.
+    pub artifacts: Artifacts,
     /// Where environments with dependencies are.
     pub runtime_envs_dir: PathBuf,
     /// What packs depend on.
@@ -75,11 +88,13 @@ pub struct Limits {
     pub stdout_bytes: usize,
     /// Bytes of standard error that are kept.
     pub stderr_bytes: usize,
+    /// What its processes may use.
+    pub process: ProcessLimits,
 }
 
 /// Runs what `claim` holds to its very end and reports it; returns the outcome that was reported.
 pub async fn run<R: Executions, Q: Announcements>(
-    claim: Claim,
+    mut claim: Claim,
     workshop: &Workshop,
     registry: &R,
     queue: &Q,
@@ -95,7 +110,7 @@ pub async fn run<R: Executions, Q: Announcements>(
     };
     queue.announce(vec![started]).unattended();
     // A bug must cost this execution, not leave it `running` for ever.
-    let carried_out = unless_it_panics(carry_out(&claim, workshop, stop, streams)).await;
+    let carried_out = unless_it_panics(carry_out(&mut claim, workshop, stop, streams)).await;
     let outcome = carried_out.unwrap_or_else(|panic| {
         tracing::error!(
             execution = claim.execution().0,
@@ -108,11 +123,44 @@ pub async fn run<R: Executions, Q: Announcements>(
     outcome
 }
 
-async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, streams: Streams) -> Outcome {
+/// Carries out what was claimed. Whatever is said of it afterwards is said without secrets.
+async fn carry_out(claim: &mut Claim, workshop: &Workshop, stop: StopSignal, streams: Streams) -> Outcome {
+    let unsealed = match claim.order_mut() {
+        Ok(order) => unseal::unseal(order, workshop),
+        Err(outcome) => return outcome.clone(),
+    };
+    match unsealed {
+        Ok(unsealed) => {
+            let masker = unsealed.masker.clone();
+            let outcome = carry_out_unsealed(claim, unsealed, workshop, stop, streams).await;
+            match masker {
+                Some(masker) => outcome.masked(&masker),
+                None => outcome,
+            }
+        }
+        Err(outcome) => *outcome,
+    }
+}
+
+async fn carry_out_unsealed(
+    claim: &Claim,
+    unsealed: Unsealed,
+    workshop: &Workshop,
+    mut stop: StopSignal,
+    streams: Streams,
+) -> Outcome {
     let order = match claim.order() {
         Ok(order) => order,
         Err(outcome) => return outcome.clone(),
     };
+    if let Some(packs) = &workshop.remote_packs
+        && order.file.is_none()
+    {
+        tokio::select! {
+            () = packs.ensure(order.pack()) => {}
+            _ = stop.ordered() => {}
+        }
+    }
     match stop.now() {
         Some(Stop::Cancel) => {
             return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
@@ -120,7 +168,7 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
         Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
         _ => {}
     }
-    let plan = match prepare(order, workshop, &mut stop).await {
+    let plan = match prepare(order, unsealed, workshop, &mut stop).await {
         Ok(plan) => plan,
         Err(outcome) => return *outcome,
     };
@@ -130,13 +178,15 @@ async fn carry_out(claim: &Claim, workshop: &Workshop, mut stop: StopSignal, str
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
-    let observation = observe::observe(child, &plan, &workshop.limits, &mut stop, streams).await;
-    observation.conclude(&plan)
+    let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
+    let kept = workshop.artifacts.keep(observation.leavings(order, &plan)).await;
+    observation.conclude(&plan, kept, workshop)
 }
 
 /// Finds what runs, what runs it and what it depends on, and decides how.
 async fn prepare(
     order: &WorkOrder,
+    unsealed: Unsealed,
     workshop: &Workshop,
     stop: &mut StopSignal,
 ) -> Result<Plan, Box<Outcome>> {
@@ -153,7 +203,8 @@ async fn prepare(
     let needed = timeout + workshop.limits.kill_grace;
     let pack_dir = pack_dir.as_deref();
     let environment = dependencies::ready(order, &mut choice, pack_dir, needed, workshop, stop).await?;
-    Plan::new(order, code, &choice, pack_dir, environment, workshop)
+    let opened = Opened { unsealed, environment };
+    Plan::new(order, code, &choice, pack_dir, opened, workshop)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

@@ -1,5 +1,6 @@
 //! Watching an action: its streams, its end, and the orders to end it.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -10,9 +11,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::capture::Capture;
+use super::exceeded::Exceeded;
 use super::plan::Plan;
-use super::{Limits, Stop, StopSignal, output};
-use crate::model::{Exit, Outcome, OutputFormat, Reason, StreamReport};
+use super::veil::Veil;
+use super::{Stop, StopSignal, Workshop, output, secret_outputs};
+use crate::artifacts::{Kept, Leavings, WrittenLog};
+use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
 use crate::process::{Child, Ended, signal_name};
 
 /// What becomes of an action's output beside being captured.
@@ -47,6 +51,7 @@ pub(super) struct Observation {
     stdout: StreamReport,
     stderr: StreamReport,
     data: Result<Option<serde_json::Value>, String>,
+    logs: Vec<WrittenLog>,
 }
 
 /// Why the action was told to end.
@@ -60,35 +65,46 @@ enum Cause {
 pub(super) async fn observe(
     mut child: Child,
     plan: &Plan,
-    limits: &Limits,
+    workshop: &Workshop,
     stop: &mut StopSignal,
     streams: Streams,
 ) -> Observation {
+    let Workshop { limits, artifacts, .. } = workshop;
     let begun = Instant::now();
     let gone = CancellationToken::new();
     let feeding = feed(child.stdin.take(), &plan.stdin, &gone);
-    let reading_out =
-        pump(child.stdout.take(), Capture::new("stdout", limits.stdout_bytes, &plan.log_dir), &gone, streams);
-    let reading_err =
-        pump(child.stderr.take(), Capture::new("stderr", limits.stderr_bytes, &plan.log_dir), &gone, streams);
+    let log = |stream| artifacts.live_log(plan.execution, stream);
+    let out = if secret_outputs::withheld(plan) {
+        Capture::in_memory(limits.stdout_bytes, log(Stream::Stdout))
+    } else {
+        Capture::new(limits.stdout_bytes, log(Stream::Stdout))
+    };
+    let err = Capture::new(limits.stderr_bytes, log(Stream::Stderr));
+    let masker = plan.unsealed.masker.as_ref();
+    let reading_out = pump(child.stdout.take(), out, Veil::of_stdout(masker, plan.output), &gone, streams);
+    let reading_err = pump(child.stderr.take(), err, Veil::new(masker), &gone, streams);
     let waiting = async {
         let (ended, cause) = wait(&mut child, plan.timeout, limits.kill_grace, stop).await;
         let duration = begun.elapsed();
         gone.cancel();
         (ended, cause, duration)
     };
-    let ((ended, cause, duration), (), stdout, stderr) =
+    let ((ended, cause, duration), (), (stdout, veil), (stderr, _)) =
         tokio::join!(waiting, feeding, reading_out, reading_err);
-    let total = stdout.total();
-    let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
+    let (total, limit) = (stdout.total(), stdout.limit());
+    let ((stdout, out_log), (stderr, err_log)) = tokio::join!(stdout.finish(), stderr.finish());
     let succeeded = cause.is_none() && matches!(&ended, Ok(Ended { exit: Exit::Code(0), .. }));
     let data = if succeeded && plan.output != OutputFormat::Text {
-        let whole = Capture::whole(&stdout, total, limits.stdout_bytes).await;
-        whole.and_then(|text| output::parse(&text, plan.output))
+        let text = match veil.original() {
+            Some(text) => Ok(text),
+            None => Capture::whole(&stdout, total, limit).await.map(Cow::Owned),
+        };
+        text.and_then(|text| output::parse(&text, plan.output))
     } else {
         Ok(None)
     };
-    Observation { ended, cause, duration, stdout, stderr, data }
+    let logs = out_log.into_iter().chain(err_log).collect();
+    Observation { ended, cause, duration, stdout, stderr, data, logs }
 }
 
 /// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it.
@@ -140,14 +156,15 @@ async fn feed(stdin: Option<pipe::Sender>, bytes: &[u8], gone: &CancellationToke
     }
 }
 
-/// Captures a stream until it ends, or until the action is gone and the stream is empty.
+/// Captures a stream, without secrets, until it ends, or until the action is gone and the stream is empty.
 async fn pump(
     stream: Option<pipe::Receiver>,
     mut capture: Capture,
+    mut veil: Veil,
     gone: &CancellationToken,
     streams: Streams,
-) -> Capture {
-    let Some(stream) = stream else { return capture };
+) -> (Capture, Veil) {
+    let Some(stream) = stream else { return (capture, veil) };
     // An action that prints nothing costs no buffer.
     let mut buffer = Vec::new();
     let mut reads_left = usize::MAX;
@@ -165,17 +182,25 @@ async fn pump(
         match stream.try_read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => {
-                capture.take(&buffer[..read]).await;
-                if streams == Streams::Shown {
-                    show(&buffer[..read]).await;
-                }
+                pass_on(veil.pass(&buffer[..read]), &mut capture, streams).await;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !gone.is_cancelled() => {}
             // Empty, and nobody is left to fill it.
             Err(_) => break,
         }
     }
-    capture
+    pass_on(veil.end(), &mut capture, streams).await;
+    (capture, veil)
+}
+
+async fn pass_on(bytes: &[u8], capture: &mut Capture, streams: Streams) {
+    if bytes.is_empty() {
+        return;
+    }
+    capture.take(bytes).await;
+    if streams == Streams::Shown {
+        show(bytes).await;
+    }
 }
 
 async fn show(bytes: &[u8]) {
@@ -187,9 +212,20 @@ async fn show(bytes: &[u8]) {
 }
 
 impl Observation {
+    /// What has to be kept of the execution beside its outcome.
+    pub(super) fn leavings(&mut self, order: &WorkOrder, plan: &Plan) -> Leavings {
+        Leavings {
+            execution: order.execution,
+            action_ref: order.action_ref().to_string(),
+            logs: std::mem::take(&mut self.logs),
+            has_own: plan.unsealed.token.is_some(),
+        }
+    }
+
     /// Names what was seen.
-    pub(super) fn conclude(self, plan: &Plan) -> Outcome {
-        let Self { ended, cause, duration, stdout, stderr, data } = self;
+    pub(super) fn conclude(self, plan: &Plan, kept: Kept, workshop: &Workshop) -> Outcome {
+        let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
+        let limits = &workshop.limits.process;
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -216,17 +252,24 @@ impl Observation {
                 (Reason::WorkerStopped, Some("the worker stopped before the action had ended".to_owned()))
             }
             (None, Exit::Code(0)) => (Reason::Completed, None),
-            (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
-            (None, Exit::Signal(signal)) => {
-                (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
-            }
+            (None, exit) => match (Exceeded::by(&ended, limits), exit) {
+                (Some(exceeded), _) => (exceeded.reason(), Some(exceeded.to_string())),
+                (None, Exit::Code(code)) => (Reason::ExitCode, Some(failure_text(&stderr.text, code))),
+                (None, Exit::Signal(signal)) => {
+                    (Reason::Signal, Some(format!("the action was ended by {}", signal_name(signal))))
+                }
+            },
         };
+        let memory = ended.out_of_memory.filter(|_| reason == Reason::OutOfMemory);
         // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
-        let stderr_log = stderr.log.clone().filter(|_| !stderr.text.trim().is_empty());
-        let stdout_log = stdout.log.clone().filter(|_| stdout.dropped > 0);
+        let stderr_log = kept.stderr.filter(|_| !stderr.text.trim().is_empty());
+        let stdout_log = kept.stdout.filter(|_| stdout.dropped > 0);
         let stderr = StreamReport { log: stderr_log, ..stderr };
         let stdout = StreamReport { log: stdout_log, ..stdout };
-        Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr).with_output(data)
+        let outcome = Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr)
+            .with_memory(memory)
+            .with_output(data);
+        secret_outputs::seal(outcome, plan, &workshop.keyring)
     }
 }
 

@@ -7,26 +7,34 @@ use std::time::Duration;
 use super::choice::Choice;
 use super::entrypoint::Code;
 use super::private_file::PrivateFile;
+use super::unseal::Unsealed;
 use super::{Workshop, inline, parameters, variables};
 use crate::environment::Environment;
-use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, WorkOrder};
+use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
 /// How one execution is to be run.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) execution: ExecutionId,
+    pub(super) action: Ref,
     pub(super) job: Job,
     /// What is written to standard input, which is then closed.
     pub(super) stdin: Vec<u8>,
     pub(super) timeout: Duration,
     pub(super) output: OutputFormat,
-    /// Where live logs go.
-    pub(super) log_dir: PathBuf,
+    pub(super) unsealed: Unsealed,
     /// Removed when the plan is dropped, however the execution ends.
     _private_files: Vec<PrivateFile>,
     /// Stays until then, too.
     _environment: Option<Environment>,
+}
+
+/// What was made ready for one execution before it could be planned.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) unsealed: Unsealed,
+    pub(super) environment: Option<Environment>,
 }
 
 impl Plan {
@@ -36,13 +44,15 @@ impl Plan {
         code: Code<'_>,
         choice: &Choice<'_>,
         pack_dir: Option<&Path>,
-        environment: Option<Environment>,
+        opened: Opened,
         workshop: &Workshop,
     ) -> Result<Self, Box<Outcome>> {
         let action = &order.action;
         let private_dir = &workshop.private_dir;
         let mut private_files = Vec::new();
-        let mut env = variables::of(order, choice, workshop, pack_dir, environment.as_ref());
+        let Opened { unsealed, environment } = opened;
+        let mut env =
+            variables::of(order, choice, workshop, pack_dir, environment.as_ref(), unsealed.token.as_ref());
         let Command { program, args, file, holds_parameters } = command(order, code, choice, private_dir)?;
         private_files.extend(file);
         let stdin = if holds_parameters {
@@ -64,11 +74,12 @@ impl Plan {
         let cwd = pack_dir.map_or_else(|| workshop.environment.temp_dir(), Path::to_owned);
         Ok(Self {
             execution: order.execution,
+            action: action.reference.clone(),
             job: Job { program, args, env, cwd },
             stdin,
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
-            log_dir: workshop.artifacts_dir.join(format!("execution_{}", order.execution)),
+            unsealed,
             _private_files: private_files,
             _environment: environment,
         })

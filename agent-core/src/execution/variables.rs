@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Workshop;
 use super::choice::Choice;
+use crate::config::Secret;
 use crate::environment::Environment;
 use crate::model::WorkOrder;
 
@@ -17,16 +18,27 @@ pub(super) fn of(
     workshop: &Workshop,
     pack_dir: Option<&Path>,
     environment: Option<&Environment>,
+    token: Option<&Secret>,
 ) -> Variables {
     let mut env = workshop.environment.variables();
     let action = &order.action;
     set(&mut env, "ATTUNE_EXEC_ID", order.execution.to_string().into());
     set(&mut env, "ATTUNE_ACTION", action.reference.as_str().into());
     set(&mut env, "ATTUNE_PACK_REF", action.pack.as_str().into());
-    set(&mut env, "ATTUNE_ARTIFACTS_DIR", workshop.artifacts_dir.clone().into());
+    set(&mut env, "ATTUNE_ARTIFACTS_DIR", workshop.artifacts.directory().into());
     set(&mut env, "ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
     set(&mut env, "ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
     set(&mut env, "ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());
+    if let Some(url) = &workshop.api_url {
+        set(&mut env, "ATTUNE_API_URL", url.into());
+    }
+    if let Some(token) = token {
+        set(&mut env, "ATTUNE_API_TOKEN", token.expose().into());
+    }
+    if let Some(cause) = &order.origin.cause {
+        set(&mut env, "ATTUNE_RULE", cause.rule.clone().into());
+        set(&mut env, "ATTUNE_TRIGGER", cause.trigger.clone().into());
+    }
     if let Some(context) = order.parameters.get("context").and_then(serde_json::Value::as_object) {
         for (key, value) in context {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ActionId, Event, ExecutionId, ExecutionStatus, Outcome, WorkerId};
+use super::{ActionId, Event, ExecutionId, ExecutionStatus, Outcome, SealedOutput, WorkerId};
 
 /// What the control plane knows a claim by. The moment is the claim's own: no other claim of this worker has it, so a
 /// statement that is sent twice because its answer was lost can tell its own work from somebody else's.
@@ -31,12 +31,16 @@ pub struct Ending {
     pub status: ExecutionStatus,
     /// `execution.result` (CONTRACT §3.9).
     pub result: Value,
+    /// Secrets of the result, which are kept beside it; what stands in the result is a marker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed: Vec<SealedOutput>,
 }
 
 impl Ending {
     /// The end of `key` with this outcome.
     pub fn new(key: ClaimKey, action: Option<ActionId>, action_ref: String, outcome: &Outcome) -> Self {
-        Self { key, action, action_ref, status: outcome.status(), result: outcome.to_result() }
+        let sealed = outcome.sealed().to_vec();
+        Self { key, action, action_ref, status: outcome.status(), result: outcome.to_result(), sealed }
     }
 
     /// What followers are told once the row is written: the change from `previous`, then the completion.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, ExecutionId, ExecutionStatus, PackRef, Ref, Runtime, WorkerId};
+use super::{Action, ExecutionId, ExecutionStatus, Origin, PackRef, Ref, Runtime, Sealed, WorkerId};
 
 /// Parameters by name.
 pub type Parameters = serde_json::Map<String, Value>;
@@ -51,6 +51,10 @@ pub struct WorkOrder {
     pub env_vars: Vec<(String, String)>,
     /// `workflow_task.timeout_seconds`, which goes before the action's own.
     pub task_timeout_seconds: Option<u32>,
+    /// On whose behalf it runs.
+    pub origin: Origin,
+    /// What of it is secret.
+    pub sealed: Sealed,
 }
 
 /// An execution as the control plane shows it.

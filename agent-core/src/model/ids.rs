@@ -32,4 +32,6 @@ ids! {
     RuntimeVersionId,
     /// `pack.id`.
     PackId,
+    /// `artifact_version.id`.
+    ArtifactVersionId,
 }

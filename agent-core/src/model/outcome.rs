@@ -1,11 +1,13 @@
 //! How an execution ended, and the `result` JSON that says so (CONTRACT §3.9).
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{ExecutionStatus, Reason};
+use super::{ExecutionStatus, Reason, SealedOutput};
+use crate::secrets::Masker;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +16,15 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+}
+
+/// That the kernel ended a process for want of memory, and what it had to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// Bytes that were allowed, where somebody had set a limit.
+    pub limit: Option<u64>,
+    /// Bytes that were used at most.
+    pub peak: u64,
 }
 
 /// What a stream held, bounded.
@@ -36,10 +47,12 @@ pub struct Outcome {
     error: Option<String>,
     hint: Option<String>,
     exit: Option<Exit>,
+    memory: Option<OutOfMemory>,
     duration: Option<Duration>,
     stdout: StreamReport,
     stderr: StreamReport,
     data: Option<Value>,
+    sealed: Vec<SealedOutput>,
     output_error: Option<String>,
 }
 
@@ -62,10 +75,12 @@ impl Outcome {
             error: Some(error.into()),
             hint: reason.hint().map(str::to_owned),
             exit: None,
+            memory: None,
             duration: None,
             stdout: StreamReport::default(),
             stderr: StreamReport::default(),
             data: None,
+            sealed: Vec::new(),
             output_error: None,
         }
     }
@@ -84,10 +99,12 @@ impl Outcome {
             error,
             hint: reason.hint().map(str::to_owned),
             exit: Some(exit),
+            memory: None,
             duration: Some(duration),
             stdout,
             stderr,
             data: None,
+            sealed: Vec::new(),
             output_error: None,
         }
     }
@@ -96,6 +113,13 @@ impl Outcome {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With what memory it had to do with, and was not enough.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Option<OutOfMemory>) -> Self {
+        self.memory = memory;
         self
     }
 
@@ -114,6 +138,51 @@ impl Outcome {
             Err(error) => self.output_error = Some(error),
         }
         self
+    }
+
+    /// With the secrets that were taken out of its data.
+    #[must_use]
+    pub fn with_sealed(mut self, sealed: Vec<SealedOutput>) -> Self {
+        self.sealed = sealed;
+        self
+    }
+
+    /// Without what `masker` covers, in all that people read.
+    #[must_use]
+    pub fn masked(mut self, masker: &Masker) -> Self {
+        let texts = [&mut self.error, &mut self.hint, &mut self.output_error, &mut self.stdout.base64];
+        let texts = texts.into_iter().chain([&mut self.stderr.base64]).flatten();
+        for text in texts.chain([&mut self.stdout.text, &mut self.stderr.text]) {
+            if let Cow::Owned(masked) = masker.mask_text(text) {
+                *text = masked;
+            }
+        }
+        if let Some(data) = &mut self.data {
+            masker.mask_json(data);
+        }
+        self
+    }
+
+    /// What standard output meant, to take secrets out of it.
+    pub fn data_mut(&mut self) -> Option<&mut Value> {
+        self.data.as_mut()
+    }
+
+    /// Without standard output, of which only the size is told: it may hold secrets, and nobody knows where.
+    #[must_use]
+    pub fn without_stdout(mut self) -> Self {
+        let bytes = self.stdout.text.len() as u64 + self.stdout.dropped;
+        if bytes > 0 {
+            let text =
+                "[stdout is left out: the action returns secrets, and this is not its data]\n".to_owned();
+            self.stdout = StreamReport { text, base64: None, dropped: bytes, log: None };
+        }
+        self
+    }
+
+    /// The secrets that were taken out of its data, encrypted.
+    pub fn sealed(&self) -> &[SealedOutput] {
+        &self.sealed
     }
 
     /// Why it ended.
@@ -145,6 +214,12 @@ impl Outcome {
             if let Exit::Signal(signal) = exit {
                 result.insert("signal".into(), json!(crate::process::signal_name(signal)));
             }
+        }
+        if let Some(OutOfMemory { limit, peak }) = self.memory {
+            if let Some(limit) = limit {
+                result.insert("memory_limit_bytes".into(), json!(limit));
+            }
+            result.insert("memory_peak_bytes".into(), json!(peak));
         }
         if let Some(duration) = self.duration {
             result

@@ -49,7 +49,16 @@ reasons! {
         None;
     Signal = "signal", Failed,
         "The action was ended by a signal that this worker did not send.",
-        Some("SIGKILL from outside is most often the kernel or the container running out of memory");
+        Some("somebody sent it; or the kernel did, where a SIGKILL ends what uses too much memory and its counts cannot be read");
+    OutOfMemory = "out_of_memory", Failed,
+        "The kernel ended the action because it used more memory than it may.",
+        Some("raise `worker.limits.memory` or the container's memory limit, or let the action use less");
+    CpuLimit = "cpu_limit", Failed,
+        "The action used more processor time than `worker.limits.cpu_seconds` allows and was ended.",
+        Some("raise `worker.limits.cpu_seconds`, or make the action faster");
+    FileSizeLimit = "file_size_limit", Failed,
+        "The action wrote a file larger than `worker.limits.file_size` allows and was ended.",
+        Some("raise `worker.limits.file_size`, or write smaller files");
     InterpreterMissing = "interpreter_missing", Failed,
         "The action's runtime needs an interpreter that this container does not have.",
         Some("`attune-agent probe` lists what this container has");
@@ -77,6 +86,12 @@ reasons! {
     ParametersInvalid = "parameters_invalid", Failed,
         "The parameters cannot be handed over in the format that the action declares.",
         None;
+    SecretUnavailable = "secret_unavailable", Failed,
+        "A secret that the execution needs cannot be decrypted, or one that it returns cannot be kept; nothing was started.",
+        Some("`security.encryption_key` has to be the same for this worker as for the control plane's other services");
+    TokenUnavailable = "token_unavailable", Failed,
+        "The execution is to have a token for the API, and this worker has nothing to sign it with; nothing was started.",
+        Some("set `security.jwt_secret` to the secret of the control plane's API");
     EnvironmentFailed = "environment_failed", Failed,
         "The environment with the pack's dependencies could not be built, so the action was not started.",
         Some("the log named in `stderr_log` has everything that the build printed");

@@ -1,6 +1,9 @@
 //! Putting a pack where workers look for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::Pack;
 use crate::error::{Doing, Result};
@@ -20,21 +23,33 @@ pub fn install_pack(source: &Path, packs_dir: &Path, pack: &Pack) -> Result<()> 
 
 /// Copies `source` beside `target` and moves it there, so that an execution sees the old pack or the new one.
 fn replace_directory(source: &Path, target: &Path) -> Result<()> {
-    let sibling = |what: &str| {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        target.with_file_name(format!(".{name}.{what}.{}", std::process::id()))
-    };
-    let (staging, old) = (sibling("new"), sibling("old"));
+    let staging = sibling(target, "new");
     copy_directory(source, &staging)?;
-    let had_one = target.exists();
-    if had_one {
-        std::fs::rename(target, &old).doing(|| format!("move {} away", target.display()))?;
-    }
-    std::fs::rename(&staging, target).doing(|| format!("create {}", target.display()))?;
-    if had_one {
-        std::fs::remove_dir_all(&old).doing(|| format!("remove {}", old.display()))?;
-    }
-    Ok(())
+    put_in_place(&staging, target)
+}
+
+/// Moves the directory `staging` to `target`; what was there is removed.
+pub(super) fn put_in_place(staging: &Path, target: &Path) -> Result<()> {
+    let describe = || format!("create {}", target.display());
+    // Where there is one, both change places in one step: nobody finds none.
+    let exchanged = renameat_with(CWD, staging, CWD, target, RenameFlags::EXCHANGE);
+    let old = match exchanged {
+        Ok(()) => staging.to_owned(),
+        Err(Errno::NOENT) => return std::fs::rename(staging, target).doing(describe),
+        // Not every file system can.
+        Err(_) => {
+            let old = sibling(target, "old");
+            std::fs::rename(target, &old).doing(|| format!("move {} away", target.display()))?;
+            std::fs::rename(staging, target).doing(describe)?;
+            old
+        }
+    };
+    std::fs::remove_dir_all(&old).doing(|| format!("remove {}", old.display()))
+}
+
+fn sibling(target: &Path, what: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{what}.{}", std::process::id()))
 }
 
 fn copy_directory(source: &Path, target: &Path) -> Result<()> {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::{ActionManifest, Pack, RuntimeVersionManifest};
 use crate::error::{Doing, Error, ErrorKind, Result};
-use crate::model::{Action, ExecutionId, Parameters, Runtime, RuntimeId, RuntimeVersion, WorkOrder};
+use crate::model::{
+    Action, ExecutionId, Origin, Parameters, Runtime, RuntimeId, RuntimeVersion, Sealed, WorkOrder,
+};
 
 /// Every pack below one directory.
 #[derive(Debug)]
@@ -76,6 +78,8 @@ impl Library {
             parameters,
             env_vars: Vec::new(),
             task_timeout_seconds: None,
+            origin: Origin::default(),
+            sealed: Sealed::default(),
         })
     }
 }

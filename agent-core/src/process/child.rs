@@ -1,6 +1,7 @@
 //! A running action, as the agent sees it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -8,9 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
+use super::oom::OomCount;
 use super::spawner::Refused;
 use super::wire::{NOTICE_BYTES, Notice, Step};
-use crate::model::Exit;
+use crate::model::{Exit, OutOfMemory};
 
 /// What a process used, as the kernel counted it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Ended {
     pub usage: Usage,
     /// How many of its descendants were still there and were ended.
     pub swept: u32,
+    /// That the kernel ended one of its processes for want of memory, where there is evidence.
+    pub out_of_memory: Option<OutOfMemory>,
 }
 
 /// A running action. Dropping it ends the action and everything it started.
@@ -39,6 +43,13 @@ pub struct Child {
     /// Bytes of a notice that has arrived in part: waiting may be interrupted at any point.
     partial: Vec<u8>,
     exited: Option<(Exit, Usage)>,
+    /// What the action's own group says.
+    out_of_memory: Option<OutOfMemory>,
+    /// What the container's group says, and what it said before.
+    oom_count: Arc<OomCount>,
+    oom_kills_before: u64,
+    /// Somebody asked for its end by force.
+    killed: bool,
     pid: i32,
     /// The action's standard input.
     pub stdin: Option<pipe::Sender>,
@@ -50,6 +61,7 @@ pub struct Child {
 
 impl Child {
     pub(super) fn new(
+        oom_count: Arc<OomCount>,
         supervisor: UnixStream,
         stdin: pipe::Sender,
         stdout: pipe::Receiver,
@@ -59,6 +71,10 @@ impl Child {
             supervisor,
             partial: Vec::with_capacity(NOTICE_BYTES),
             exited: None,
+            out_of_memory: None,
+            oom_kills_before: oom_count.now(),
+            oom_count,
+            killed: false,
             pid: 0,
             stdin: Some(stdin),
             stdout: Some(stdout),
@@ -78,7 +94,9 @@ impl Child {
             Notice::Refused { errno, step } => {
                 Err(Refused { error: io::Error::from_raw_os_error(errno), step })
             }
-            Notice::Exited { .. } | Notice::Gone { .. } => Err(helper(io::ErrorKind::InvalidData.into())),
+            Notice::Exited { .. } | Notice::OutOfMemory(_) | Notice::Gone { .. } => {
+                Err(helper(io::ErrorKind::InvalidData.into()))
+            }
         }
     }
 
@@ -96,9 +114,11 @@ impl Child {
         loop {
             match self.notice().await? {
                 Notice::Exited { exit, usage } => self.exited = Some((exit, usage)),
+                Notice::OutOfMemory(evidence) => self.out_of_memory = Some(evidence),
                 Notice::Gone { swept } => {
                     let (exit, usage) = self.exited.ok_or(io::ErrorKind::InvalidData)?;
-                    return Ok(Ended { exit, usage, swept });
+                    let out_of_memory = self.evidence(exit, usage);
+                    return Ok(Ended { exit, usage, swept, out_of_memory });
                 }
                 Notice::Started { .. } | Notice::Refused { .. } => {
                     return Err(io::ErrorKind::InvalidData.into());
@@ -107,11 +127,28 @@ impl Child {
         }
     }
 
+    /// Whether the kernel ended it for want of memory: by the count of its own group; else by the container's, where it
+    /// ended by `SIGKILL` (or as a shell says that its child did) and nobody here had sent that.
+    fn evidence(&self, exit: Exit, usage: Usage) -> Option<OutOfMemory> {
+        const SHELL_SAYS_KILLED: i32 = 128 + libc::SIGKILL;
+        let container = self.oom_count.limit();
+        if let Some(OutOfMemory { limit, peak }) = self.out_of_memory {
+            // The container's own limit may be the smaller one.
+            return Some(OutOfMemory { limit: limit.into_iter().chain(container).min(), peak });
+        }
+        let killed = matches!(exit, Exit::Signal(libc::SIGKILL) | Exit::Code(SHELL_SAYS_KILLED));
+        // What is resident may be more than what counts: pages of program files may be somebody else's.
+        let peak = usage.peak_kib.saturating_mul(1024).min(container.unwrap_or(u64::MAX));
+        (killed && !self.killed && self.oom_count.explains(self.oom_kills_before))
+            .then_some(OutOfMemory { limit: container, peak })
+    }
+
     /// Sends a signal to the action's process group; `SIGKILL` goes to every descendant in any group.
     ///
     /// # Errors
     /// When the supervisor is gone, and with it the action.
     pub async fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        self.killed |= signal == Signal::KILL;
         let number = u8::try_from(signal.as_raw()).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.supervisor.write_all(&[number]).await
     }

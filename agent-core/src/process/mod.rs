@@ -17,16 +17,31 @@
 //!   stream between them closes and the supervisor ends the action: nothing runs that nobody watches.
 //! * The **agent** holds one stream a supervisor and awaits its events; it never polls a process.
 //!
+//! In a container there is a fourth, **init**, the agent's parent: process 1, which reaps whatever is left to it.
+//!
 //! All `unsafe` code of the project is in `sys`.
 
+mod cgroup;
 mod child;
+mod confinement;
+mod hardening;
+mod hidden_files;
+mod init;
+mod limits;
+mod oom;
 mod spawner;
 mod supervisor;
+mod sweep;
 mod sys;
 mod wire;
 mod zygote;
 
 pub use child::{Child, Ended, Usage};
+pub use confinement::Confinement;
+pub use hardening::{allow_dumps, harden, is_hardened, wipe_variables};
+pub use hidden_files::Exposed;
+pub use init::leave_orphans_to_init;
+pub use limits::ProcessLimits;
 pub use spawner::{Permit, SpawnError, Spawner};
 pub use sys::signal_name;
 pub use wire::Job;

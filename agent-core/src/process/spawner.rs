@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -16,6 +17,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::child::Child;
+use super::confinement::{Confinement, Measures};
+use super::oom::OomCount;
 use super::wire::{Job, Step};
 use super::zygote;
 
@@ -28,6 +31,8 @@ pub trait Permit {}
 /// Starts processes, and only for who holds a permit.
 #[derive(Debug)]
 pub struct Spawner {
+    measures: Measures,
+    oom_count: Arc<OomCount>,
     zygote: Mutex<Option<Zygote>>,
 }
 
@@ -85,16 +90,19 @@ impl SpawnError {
 }
 
 impl Spawner {
-    /// Starts the helper process. To be called once, inside the async runtime.
-    pub fn start() -> Result<Self, SpawnError> {
-        let zygote = Zygote::start().map_err(SpawnError::Helper)?;
-        Ok(Self { zygote: Mutex::new(Some(zygote)) })
+    /// Starts the helper process, which confines every action as asked for. To be called once, inside the async runtime.
+    pub fn start(confinement: Confinement) -> Result<Self, SpawnError> {
+        let measures = Measures::prepare(confinement);
+        // Looked for where actions without a group of their own will be.
+        let oom_count = Arc::new(OomCount::find());
+        let zygote = Zygote::start(&measures).map_err(SpawnError::Helper)?;
+        Ok(Self { measures, oom_count, zygote: Mutex::new(Some(zygote)) })
     }
 
     /// Starts `job` for what `_permit` stands for.
     pub async fn spawn(&self, _permit: &impl Permit, job: &Job) -> Result<Child, SpawnError> {
         let message = job.encode().map_err(SpawnError::Unacceptable)?;
-        let (mut child, theirs) = connect().map_err(SpawnError::Helper)?;
+        let (mut child, theirs) = connect(&self.oom_count).map_err(SpawnError::Helper)?;
         self.request(&theirs).await.map_err(SpawnError::Helper)?;
         // The child's ends live on in the supervisor alone, or their end would never be seen here.
         drop(theirs);
@@ -116,7 +124,7 @@ impl Spawner {
             }
         }
         *zygote = None;
-        let mut fresh = Zygote::start()?;
+        let mut fresh = Zygote::start(&self.measures)?;
         fresh.send(descriptors).await?;
         *zygote = Some(fresh);
         Ok(())
@@ -124,12 +132,12 @@ impl Spawner {
 }
 
 impl Zygote {
-    fn start() -> io::Result<Self> {
+    fn start(measures: &Measures) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let process = Command::new("/proc/self/exe")
             .arg0("attune-agent")
-            .arg(zygote::ARGUMENT)
+            .args([zygote::ARGUMENT, &measures.encode()?])
             .env_clear()
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
@@ -164,13 +172,14 @@ impl Drop for Zygote {
 }
 
 /// The streams between agent and action: our ends, and the four descriptors for the supervisor in the wire's order.
-fn connect() -> io::Result<(Child, [OwnedFd; 4])> {
+fn connect(oom_count: &Arc<OomCount>) -> io::Result<(Child, [OwnedFd; 4])> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let (stdin_read, stdin_write) = io::pipe()?;
     let (stdout_read, stdout_write) = io::pipe()?;
     let (stderr_read, stderr_write) = io::pipe()?;
     let child = Child::new(
+        Arc::clone(oom_count),
         UnixStream::from_std(ours)?,
         pipe::Sender::from_owned_fd(stdin_write.into())?,
         pipe::Receiver::from_owned_fd(stdout_read.into())?,

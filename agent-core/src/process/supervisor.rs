@@ -10,17 +10,12 @@ use std::process::Command;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
+use super::cgroup::Cage;
+use super::confinement::Measures;
+use super::sweep::{children, sweep};
 use super::sys::{self, Fork, Reaped};
 use super::wire::{Job, Notice, Step};
 use super::zygote::discard;
-
-/// How long one pass of ending descendants waits before it looks again: `SIGKILL` normally takes effect at once, but a
-/// process in uninterruptible sleep may keep it waiting, and a fork may have raced with the look.
-const SWEEP_PASS: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-
-/// After so many passes (10 s) what is left cannot be ended (a process stuck in the kernel); the action's end is
-/// reported all the same.
-const SWEEP_PASSES: u32 = 200;
 
 /// The action's standard streams.
 pub(super) struct Stdio {
@@ -30,35 +25,43 @@ pub(super) struct Stdio {
 }
 
 /// One execution's supervisor, before it has started anything.
-pub(super) struct Supervisor {
+pub(super) struct Supervisor<'a> {
+    measures: &'a Measures,
     agent: UnixStream,
     ended: File,
     stdio: Stdio,
 }
 
 /// What happened while the supervisor waited.
-struct Woken {
+pub(super) struct Woken {
     agent: bool,
     child: bool,
 }
 
-impl Supervisor {
-    pub(super) fn new(agent: OwnedFd, stdio: Stdio) -> io::Result<Self> {
+impl<'a> Supervisor<'a> {
+    pub(super) fn new(measures: &'a Measures, agent: OwnedFd, stdio: Stdio) -> io::Result<Self> {
         rustix::thread::set_name(c"attune-superv")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        Ok(Self { agent: agent.into(), ended: File::from(sys::child_signal()?), stdio })
+        Ok(Self { measures, agent: agent.into(), ended: File::from(sys::child_signal()?), stdio })
     }
 
     /// Runs the job that the agent sends, to its very end. Returns this process's exit status.
     pub(super) fn run(self) -> i32 {
-        let Self { mut agent, mut ended, stdio } = self;
+        let Self { measures, mut agent, mut ended, stdio } = self;
         // An error means that the agent is gone before it asked for anything.
         let Ok(job) = Job::read(&agent) else { return 1 };
-        let started = start(job, &stdio);
+        let caged = measures.cage().map_err(|error| (error, Step::Prepare));
+        let started = caged.and_then(|cage| match start(job, &stdio, measures, cage.as_ref()) {
+            Ok(leader) => Ok((leader, cage)),
+            Err(refused) => {
+                cage.iter().for_each(Cage::remove);
+                Err(refused)
+            }
+        });
         // Only the action holds them now, so that their end is seen.
         drop(stdio);
-        let leader = match started {
-            Ok(leader) => leader,
+        let (leader, cage) = match started {
+            Ok(started) => started,
             Err((error, step)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
                 return i32::from(agent.write_all(&Notice::Refused { errno, step }.encode()).is_err());
@@ -71,7 +74,12 @@ impl Supervisor {
             let Reaped { exit, usage, .. } = reaped;
             told = told.and_then(|()| agent.write_all(&Notice::Exited { exit, usage }.encode()));
         }
+        cage.iter().for_each(Cage::kill);
         let swept = sweep(&mut ended, leader);
+        if let Some(evidence) = cage.as_ref().and_then(Cage::out_of_memory) {
+            told = told.and_then(|()| agent.write_all(&Notice::OutOfMemory(evidence).encode()));
+        }
+        cage.iter().for_each(Cage::remove);
         told = told.and_then(|()| agent.write_all(&Notice::Gone { swept }.encode()));
         i32::from(told.is_err())
     }
@@ -130,28 +138,8 @@ fn end_group(leader: Pid) {
     kill_process_group(leader, Signal::KILL).ok();
 }
 
-/// Ends every descendant and waits for each; returns how many there were. A child's children become ours when it ends,
-/// so each pass reaches one generation further, until there is nobody left to wait for.
-fn sweep(ended: &mut File, leader: Pid) -> u32 {
-    let mut swept = 0;
-    for _ in 0..SWEEP_PASSES {
-        for child in children() {
-            kill_process(child, Signal::KILL).ok();
-        }
-        loop {
-            match sys::reap() {
-                Ok(Some(reaped)) => swept += u32::from(reaped.pid != leader),
-                Ok(None) => break,
-                Err(_) => return swept,
-            }
-        }
-        wait(None, ended, Some(&SWEEP_PASS));
-        discard(ended);
-    }
-    swept
-}
-
-fn wait(agent: Option<&UnixStream>, ended: &File, timeout: Option<&Timespec>) -> Woken {
+/// Waits for the agent to say something, or for a child to end.
+pub(super) fn wait(agent: Option<&UnixStream>, ended: &File, timeout: Option<&Timespec>) -> Woken {
     let mut waited = vec![PollFd::new(ended, PollFlags::IN)];
     waited.extend(agent.map(|agent| PollFd::new(agent, PollFlags::IN)));
     // An interrupted or failed wait reports nothing, and the caller looks again.
@@ -164,39 +152,20 @@ fn wait(agent: Option<&UnixStream>, ended: &File, timeout: Option<&Timespec>) ->
     }
 }
 
-/// The direct children of this process. Without `/proc` there is no way to know them, and the process group has to
-/// do.
-pub(super) fn children() -> Vec<Pid> {
-    let own = rustix::process::getpid().as_raw_pid();
-    let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
-    // Kernels built without CONFIG_PROC_CHILDREN have no such file.
-    let pids: Vec<i32> = match listed {
-        Ok(text) => text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
-        Err(_) => all_processes().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect(),
-    };
-    pids.into_iter().filter_map(Pid::from_raw).collect()
-}
-
-/// Every process with its parent, from `/proc/<pid>/stat`: `pid (name) state parent …`, where the name may hold
-/// anything, so the last parenthesis counts.
-fn all_processes() -> impl Iterator<Item = (i32, i32)> {
-    std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
-        let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some((pid, parent))
-    })
-}
-
 /// Forks and executes the action; returns once its program runs.
-fn start(job: Job, stdio: &Stdio) -> Result<Pid, (io::Error, Step)> {
+fn start(
+    job: Job,
+    stdio: &Stdio,
+    measures: &Measures,
+    cage: Option<&Cage>,
+) -> Result<Pid, (io::Error, Step)> {
     let prepare = |error: io::Error| (error, Step::Prepare);
     let (mut failure, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|error| prepare(error.into()))
         .map(|(read, write)| (File::from(read), File::from(write)))?;
     match sys::fork_single_threaded().map_err(prepare)? {
         Fork::Child => {
-            let (error, step) = become_action(job, stdio);
+            let (error, step) = become_action(job, stdio, measures, cage);
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
             let told = (&report).write_all(&Notice::Refused { errno, step }.encode());
             sys::exit_now(126 + i32::from(told.is_err()))
@@ -218,14 +187,15 @@ fn start(job: Job, stdio: &Stdio) -> Result<Pid, (io::Error, Step)> {
 }
 
 /// Turns the calling process into the action. Returns only where that fails.
-fn become_action(job: Job, stdio: &Stdio) -> (io::Error, Step) {
+fn become_action(job: Job, stdio: &Stdio, measures: &Measures, cage: Option<&Cage>) -> (io::Error, Step) {
     let prepared = (|| {
         // A session of its own: no controlling terminal, and one group to signal.
         rustix::process::setsid()?;
         rustix::stdio::dup2_stdin(&stdio.stdin)?;
         rustix::stdio::dup2_stdout(&stdio.stdout)?;
         rustix::stdio::dup2_stderr(&stdio.stderr)?;
-        sys::reset_signals()
+        sys::reset_signals()?;
+        measures.take(cage)
     })();
     if let Err(error) = prepared {
         return (error, Step::Prepare);

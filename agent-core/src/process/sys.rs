@@ -2,12 +2,15 @@
 
 #![expect(
     unsafe_code,
-    reason = "fork, wait4 and signalfd have no safe interface; each use says why it is sound"
+    reason = "fork, wait4, signalfd and the initial environment have no safe interface; each use says why it is sound"
 )]
 
+use std::ffi::{CStr, OsStr, c_char};
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -50,9 +53,51 @@ fn thread_count() -> Option<usize> {
     std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }
 
+/// Overwrites, in place, the values of those variables that this process was started with and that `hidden` names. What
+/// the kernel shows of the environment, and a core dump holds, is this very memory; forgetting a variable
+/// (`remove_var`) would leave it there.
+///
+/// The variables stay, as empty ones.
+///
+/// # Panics
+/// When the process has more threads, as another one could be reading the environment.
+pub(super) fn wipe_environment(hidden: impl Fn(&OsStr) -> bool) {
+    unsafe extern "C" {
+        static environ: *const *mut c_char;
+    }
+    debug_assert_eq!(thread_count(), Some(1), "the environment is changed in a process with several threads");
+    // SAFETY: the C library keeps `environ` for the whole life of the process; null means that there is no variable.
+    let mut next = unsafe { environ };
+    // SAFETY: `environ` is an array of pointers to NUL-terminated text, ended by a null pointer, and is not changed
+    // while it is walked: there is no other thread.
+    while let Some(entry) = unsafe { next.as_ref() }.copied().filter(|entry| !entry.is_null()) {
+        // SAFETY: see above; the text outlives this borrow, which ends before the text is written to.
+        let length = unsafe { CStr::from_ptr(entry) }.count_bytes();
+        // SAFETY: the text has this many bytes, and belongs to this process: the kernel made it writable memory.
+        let text = unsafe { std::slice::from_raw_parts_mut(entry.cast::<u8>(), length) };
+        if let Some(equals) = text.iter().position(|byte| *byte == b'=')
+            && hidden(OsStr::from_bytes(&text[..equals]))
+        {
+            text[equals + 1..].fill(0);
+        }
+        // SAFETY: the entry was not the null pointer that ends the array, so there is another one behind it.
+        next = unsafe { next.add(1) };
+    }
+    // Or the compiler may find that nobody reads what was written.
+    std::hint::black_box(next);
+}
+
 /// Blocks `SIGCHLD` and returns a descriptor that becomes readable whenever a child has ended.
+///
+/// A pidfd would do as well for the child itself, and no better: both are events. But only `SIGCHLD` also tells of the
+/// children that a subreaper is given.
 pub(super) fn child_signal() -> io::Result<OwnedFd> {
-    let set = signal_set(libc::SIGCHLD);
+    signals(&[libc::SIGCHLD])
+}
+
+/// Blocks these signals and returns a descriptor from which they are read.
+pub(super) fn signals(numbers: &[libc::c_int]) -> io::Result<OwnedFd> {
+    let set = signal_set(numbers);
     // SAFETY: `set` is initialised; a null old-set pointer is allowed.
     if unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } == -1 {
         return Err(io::Error::last_os_error());
@@ -66,28 +111,58 @@ pub(super) fn child_signal() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A signal that has arrived on a descriptor of [`signals`].
+pub(super) struct Arrived {
+    pub(super) number: libc::c_int,
+    /// The kernel itself sent it, as a terminal's Ctrl-C: every process of the foreground group was sent one.
+    pub(super) from_kernel: bool,
+}
+
+/// Takes the next signal from a descriptor of [`signals`]; `None` when none is left for now.
+pub(super) fn next_signal(from: &File) -> io::Result<Option<Arrived>> {
+    let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+    let size = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: the pointer is valid for that many bytes.
+    let read = unsafe { libc::read(from.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+    if read == -1 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
+    }
+    // SAFETY: zeroed is a valid record, and the kernel writes whole ones only.
+    let info = unsafe { info.assume_init() };
+    let number = i32::try_from(info.ssi_signo).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Some(Arrived { number, from_kernel: info.ssi_code == libc::SI_KERNEL }))
+}
+
 /// Gives the calling process the signal state that a program expects to be started with: nothing blocked, and
 /// `SIGPIPE` fatal (Rust programs ignore it, and an ignored signal survives `exec`).
 pub(super) fn reset_signals() -> io::Result<()> {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set; the other arguments are constants or null.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        if libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) == -1
-            || libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR
-        {
-            return Err(io::Error::last_os_error());
-        }
+    unblock_signals()?;
+    // SAFETY: both arguments are constants.
+    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
     }
     Ok(())
 }
 
-fn signal_set(signal: libc::c_int) -> libc::sigset_t {
+/// Takes back what [`signals`] has blocked.
+pub(super) fn unblock_signals() -> io::Result<()> {
+    let set = signal_set(&[]);
+    // SAFETY: `set` is initialised; a null old-set pointer is allowed.
+    if unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn signal_set(signals: &[libc::c_int]) -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set before sigaddset reads it.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
         set.assume_init()
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::child::Usage;
-use crate::model::Exit;
+use crate::model::{Exit, OutOfMemory};
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(super) enum Notice {
     Refused { errno: i32, step: Step },
     /// The action's own process has ended; its descendants are being ended.
     Exited { exit: Exit, usage: Usage },
+    /// The kernel has ended a process of the action for want of memory.
+    OutOfMemory(OutOfMemory),
     /// Nothing of the action is left. The last notice.
     Gone { swept: u32 },
 }
@@ -51,6 +53,9 @@ pub(super) enum Step {
 
 /// Size of an encoded [`Notice`].
 pub(super) const NOTICE_BYTES: usize = 32;
+
+/// Stands for a limit that nobody has set.
+const NO_LIMIT: i64 = -1;
 
 /// A job larger than this is refused when it is written: the kernel's own limit for arguments and environment is
 /// far below, so the only way to get here is a bug or an attack.
@@ -139,10 +144,13 @@ impl Notice {
             Self::Started { pid } => (1, [pid.into(), 0, 0]),
             Self::Refused { errno, step } => (2, [errno.into(), step as i64, 0]),
             Self::Exited { exit: Exit::Code(code), usage } => {
-                (3, [code.into(), micros(usage.cpu), kib(usage)])
+                (3, [code.into(), micros(usage.cpu), saturated(usage.peak_kib)])
             }
             Self::Exited { exit: Exit::Signal(signal), usage } => {
-                (4, [signal.into(), micros(usage.cpu), kib(usage)])
+                (4, [signal.into(), micros(usage.cpu), saturated(usage.peak_kib)])
+            }
+            Self::OutOfMemory(OutOfMemory { limit, peak }) => {
+                (6, [limit.map_or(NO_LIMIT, saturated), saturated(peak), 0])
             }
             Self::Gone { swept } => (5, [swept.into(), 0, 0]),
         };
@@ -172,6 +180,10 @@ impl Notice {
             2 => Self::Refused { errno: small(0)?, step: Step::from_word(word(1))? },
             3 => Self::Exited { exit: Exit::Code(small(0)?), usage: usage()? },
             4 => Self::Exited { exit: Exit::Signal(small(0)?), usage: usage()? },
+            6 => Self::OutOfMemory(OutOfMemory {
+                limit: u64::try_from(word(0)).ok(),
+                peak: u64::try_from(word(1)).map_err(|_| malformed())?,
+            }),
             5 => Self::Gone { swept: u32::try_from(word(0)).map_err(|_| malformed())? },
             _ => return Err(malformed()),
         })
@@ -191,8 +203,8 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn kib(usage: Usage) -> i64 {
-    i64::try_from(usage.peak_kib).unwrap_or(i64::MAX)
+fn saturated(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -240,6 +252,8 @@ mod tests {
             Notice::Refused { errno: 2, step: Step::Execute },
             Notice::Exited { exit: Exit::Code(7), usage },
             Notice::Exited { exit: Exit::Signal(9), usage },
+            Notice::OutOfMemory(OutOfMemory { limit: Some(1 << 30), peak: 1 << 29 }),
+            Notice::OutOfMemory(OutOfMemory { limit: None, peak: 7 }),
             Notice::Gone { swept: 3 },
         ] {
             assert_eq!(Notice::decode(&notice.encode()).unwrap(), notice);

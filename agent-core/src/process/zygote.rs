@@ -11,10 +11,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::confinement::Measures;
 use super::supervisor::{Stdio, Supervisor};
 use super::sys::{self, Fork};
 
-/// The argument that makes this program a zygote. Not a verb: nobody but [`super::Spawner`] has a use for it.
+/// The argument that makes this program a zygote; behind it stands what actions are confined by. Not a verb: nobody but [`super::Spawner`] has a use for it.
 pub(super) const ARGUMENT: &str = "--zygote";
 
 /// Descriptors that come with each request: the stream to the agent, then standard input, output and error.
@@ -23,14 +24,18 @@ const DESCRIPTORS: usize = 4;
 /// Becomes the zygote and never returns, if this process was started as one. To be called first in `main`, before
 /// any thread exists.
 pub fn enter_if_asked() {
-    if std::env::args_os().nth(1).as_deref() != Some(OsStr::new(ARGUMENT)) {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
         return;
     }
-    sys::exit_now(i32::from(serve().is_err()))
+    let measures = arguments.next().and_then(|text| Measures::decode(text.to_str()?).ok());
+    // A status that nothing else ends with: somebody calls for it by hand.
+    let Some(measures) = measures else { sys::exit_now(2) };
+    sys::exit_now(i32::from(serve(&measures).is_err()))
 }
 
 /// Takes requests until the agent is gone and every supervisor has ended.
-fn serve() -> io::Result<()> {
+fn serve(measures: &Measures) -> io::Result<()> {
     rustix::thread::set_name(c"attune-zygote")?;
     // Its own session: a Ctrl-C in the agent's terminal is the agent's to handle. It can only fail where this process
     // leads a group already, and then a session of its own would change nothing.
@@ -57,7 +62,8 @@ fn serve() -> io::Result<()> {
                     // Or the agent would not notice the zygote's end.
                     drop(agent);
                     drop(ended);
-                    let status = Supervisor::new(request.agent, request.stdio).map_or(1, Supervisor::run);
+                    let supervisor = Supervisor::new(measures, request.agent, request.stdio);
+                    let status = supervisor.map_or(1, Supervisor::run);
                     sys::exit_now(status)
                 }
             },
@@ -130,7 +136,7 @@ fn reap(supervisors: &mut Vec<Pid>) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    for orphan in super::supervisor::children().into_iter().filter(|pid| !supervisors.contains(pid)) {
+    for orphan in super::sweep::children().into_iter().filter(|pid| !supervisors.contains(pid)) {
         // It may have ended by itself meanwhile.
         kill_process(orphan, Signal::KILL).ok();
     }

@@ -30,6 +30,32 @@ pub const HIDDEN_NAMES: &[&str] = &[
 /// Where an image has no `PATH`, what a shell would use.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Which variables actions do not see, and nobody else either once the agent has read them.
+#[derive(Debug, Clone, Default)]
+pub struct HiddenVariables {
+    further: Vec<String>,
+}
+
+impl HiddenVariables {
+    /// Those of the two tables, and `further` names, each also the beginning of names with `*` behind it.
+    pub fn new(further: &[String]) -> Self {
+        Self { further: further.iter().map(|name| name.to_ascii_uppercase()).collect() }
+    }
+
+    /// Whether this variable is one of them. Upper and lower case are the same.
+    pub fn cover(&self, name: &OsStr) -> bool {
+        let upper = name.as_bytes().to_ascii_uppercase();
+        // A variable with `_FILE` behind its name says where a credential is.
+        let upper = upper.strip_suffix(b"_FILE").unwrap_or(&upper);
+        HIDDEN_PREFIXES.iter().any(|prefix| upper.starts_with(prefix.as_bytes()))
+            || HIDDEN_NAMES.iter().any(|hidden| upper == hidden.as_bytes())
+            || self.further.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => upper.starts_with(prefix.as_bytes()),
+                None => upper == pattern.strip_suffix("_FILE").unwrap_or(pattern).as_bytes(),
+            })
+    }
+}
+
 /// The variables that every action is given.
 #[derive(Debug, Clone)]
 pub struct ChildEnvironment {
@@ -38,21 +64,27 @@ pub struct ChildEnvironment {
 }
 
 impl ChildEnvironment {
-    /// Keeps what may be seen of `own`, and supplies `HOME`, `TMPDIR` and `PATH` where they are missing: `TMPDIR` is
-    /// `/tmp` where that exists and `fallback_dir` elsewhere, and so is `HOME` where nobody has set one.
-    pub fn new(own: impl IntoIterator<Item = (OsString, OsString)>, fallback_dir: &Path) -> Self {
-        let mut variables: Vec<_> = own.into_iter().filter(|(name, _)| !is_hidden(name)).collect();
+    /// Keeps what may be seen of `own`, and supplies `HOME`, `TMPDIR` and `PATH` where they are missing. A `HOME` or
+    /// `TMPDIR` that this user cannot write to, as under a user id that the image does not know, counts as missing:
+    /// `/tmp` stands in where it can be written to, and `fallback_dir` elsewhere.
+    pub fn new(
+        own: impl IntoIterator<Item = (OsString, OsString)>,
+        hidden: &HiddenVariables,
+        fallback_dir: &Path,
+    ) -> Self {
+        let mut variables: Vec<_> = own.into_iter().filter(|(name, _)| !hidden.cover(name)).collect();
         let system_temp = Path::new("/tmp");
-        let fallback = if system_temp.is_dir() { system_temp } else { fallback_dir };
-        let mut supply = |name: &str, value: &OsStr| {
-            if !variables.iter().any(|(present, held)| present == name && !held.is_empty()) {
+        let fallback = if is_writable(system_temp) { system_temp } else { fallback_dir };
+        let mut supply = |name: &str, value: &OsStr, will_do: fn(&Path) -> bool| {
+            let will_do = |held: &OsString| !held.is_empty() && will_do(Path::new(held));
+            if !variables.iter().any(|(present, held)| present == name && will_do(held)) {
                 variables.retain(|(present, _)| present != name);
                 variables.push((name.into(), value.into()));
             }
         };
-        supply("PATH", OsStr::new(DEFAULT_PATH));
-        supply("HOME", fallback.as_os_str());
-        supply("TMPDIR", fallback.as_os_str());
+        supply("PATH", OsStr::new(DEFAULT_PATH), |_| true);
+        supply("HOME", fallback.as_os_str(), is_writable);
+        supply("TMPDIR", fallback.as_os_str(), is_writable);
         let temp_dir =
             variables.iter().find(|(name, _)| name == "TMPDIR").map(|(_, value)| PathBuf::from(value));
         Self { variables, temp_dir: temp_dir.unwrap_or_else(|| fallback.to_owned()) }
@@ -69,10 +101,11 @@ impl ChildEnvironment {
     }
 }
 
-fn is_hidden(name: &OsStr) -> bool {
-    let upper = name.as_bytes().to_ascii_uppercase();
-    HIDDEN_PREFIXES.iter().any(|prefix| upper.starts_with(prefix.as_bytes()))
-        || HIDDEN_NAMES.iter().any(|hidden| upper == hidden.as_bytes())
+/// Whether this user can make files in a directory.
+fn is_writable(directory: &Path) -> bool {
+    use rustix::fs::Access;
+    directory.is_dir()
+        && rustix::fs::access(directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 #[cfg(test)]
@@ -81,7 +114,8 @@ mod tests {
 
     fn made_of(own: &[(&str, &str)]) -> Vec<(String, String)> {
         let own = own.iter().map(|(name, value)| (name.into(), value.into()));
-        let environment = ChildEnvironment::new(own, Path::new("/var/lib/attune"));
+        let hidden = HiddenVariables::new(&["MY_TOKEN".into(), "Vault_*".into()]);
+        let environment = ChildEnvironment::new(own, &hidden, Path::new("/var/lib/attune"));
         let text = |text: OsString| text.into_string().unwrap();
         environment.variables().into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
@@ -95,6 +129,10 @@ mod tests {
             ("attune__security__jwt_secret", "secret"),
             ("DB_PASSWORD", "secret"),
             ("TEST_PASSWORD", "secret"),
+            ("DATABASE_URL_FILE", "/run/secret"),
+            ("MY_TOKEN", "secret"),
+            ("MY_TOKEN_FILE", "/run/secret"),
+            ("VAULT_ADDR", "secret"),
         ]);
         assert!(variables.contains(&("JAVA_HOME".into(), "/opt/java".into())));
         assert!(variables.contains(&("LD_LIBRARY_PATH".into(), "/usr/local/cuda/lib64".into())));
@@ -103,9 +141,13 @@ mod tests {
 
     #[test]
     fn an_empty_image_still_has_a_home() {
-        let variables = made_of(&[("HOME", "")]);
-        for name in ["PATH", "HOME", "TMPDIR"] {
-            assert!(variables.iter().any(|(present, value)| present == name && !value.is_empty()), "{name}");
+        for home in ["", "/nowhere"] {
+            let variables = made_of(&[("HOME", home)]);
+            for name in ["PATH", "HOME", "TMPDIR"] {
+                let value =
+                    variables.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str());
+                assert!(value.is_some_and(|value| !value.is_empty() && value != home), "{name}={value:?}");
+            }
         }
     }
 }

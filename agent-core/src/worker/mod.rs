@@ -9,11 +9,13 @@ mod capabilities;
 mod drain;
 mod heartbeat;
 mod held;
+mod notices;
 mod running;
 mod take;
 mod work_dir;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +26,15 @@ pub use work_dir::WorkDir;
 use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
 use self::running::Running;
-use crate::backoff::Backoff;
+use crate::backoff::until_available;
 use crate::config::{WorkerConfig, hostname};
-use crate::control_plane::{Notice, Queue, Record, Registry};
-use crate::error::{Error, ErrorKind, Result};
+use crate::control_plane::{Queue, Record, Registry};
+use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
-use crate::model::{PackRef, Registration, WorkerId, WorkerStatus};
+use crate::model::{Registration, WorkerId, WorkerStatus};
+
+/// How long the last files of executions that have ended may take to arrive.
+const LAST_FILES: Duration = Duration::from_secs(2);
 
 /// A worker that is registered and has not begun to take work.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ pub struct Worker<R, Q> {
     registry: Arc<R>,
     queue: Arc<Q>,
     workshop: Arc<Workshop>,
-    offer: Offer,
+    registration: Registration,
     /// Cancelled once nothing new is to be claimed.
     draining: CancellationToken,
     /// The claims of this life.
@@ -82,13 +87,18 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             name: config.name.clone(),
             worker_type: config.worker_type,
             host: hostname(),
-            capabilities: offer.capabilities.clone(),
-            missing_runtimes: offer.missing.clone(),
+            capabilities: offer.capabilities,
+            missing_runtimes: offer.missing,
         };
         let id = until_available("the worker could not be registered", || registry.register(&registration))
             .await?;
+        workshop.artifacts.identify(id);
+        if let Some(packs) = &workshop.remote_packs {
+            packs.complete(id).await;
+        }
         let draining = CancellationToken::new();
-        let worker = Self { id, config, registry, queue, workshop, offer, draining, held: Held::default() };
+        let held = Held::default();
+        let worker = Self { id, config, registry, queue, workshop, registration, draining, held };
         worker.take_over().await?;
         Ok(worker)
     }
@@ -130,7 +140,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         let active = || self.registry.set_status(self.id, WorkerStatus::Active);
         until_available("the worker could not be shown as active", active).await?;
         tracing::info!(worker = self.id.0, name = %self.config.name,
-            runtimes = ?self.offer.capabilities.runtimes, "the worker takes work");
+            runtimes = ?self.registration.capabilities.runtimes, "the worker takes work");
         self.workshop.environments.tidy();
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
         let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
@@ -141,6 +151,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             End::Replaced(_) => Shutdown::Now,
         };
         self.drain(&mut running, order, &mut orders, &mut alarms).await;
+        self.workshop.artifacts.settled(LAST_FILES).await;
         heartbeat.abort();
         if let End::Replaced(error) = end {
             return Err(error);
@@ -181,44 +192,6 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         }
     }
 
-    fn heed(&self, notice: &Notice, running: &Running) {
-        match notice {
-            Notice::Cancel(execution) => {
-                if !running.stop(*execution, Stop::Cancel) {
-                    tracing::debug!(
-                        worker = self.id.0,
-                        execution = execution.0,
-                        "an execution that does not run here was to be cancelled"
-                    );
-                }
-            }
-            // Actions and runtimes are read anew with every claim; only what they depend on is made ahead.
-            Notice::PackRegistered { pack, runtimes } => {
-                tracing::info!(pack, ?runtimes, "a pack was registered");
-                if let Ok(pack) = pack.parse() {
-                    self.build_ahead(pack);
-                }
-            }
-            Notice::PackDeleted { pack } => {
-                tracing::info!(pack, "a pack was deleted");
-                if let Ok(pack) = pack.parse() {
-                    self.workshop.environments.pack_deleted(&pack);
-                }
-            }
-        }
-    }
-
-    /// In the background, for as long as this worker takes work: the next notice may be a cancellation.
-    fn build_ahead(&self, pack: PackRef) {
-        self.workshop.environments.pack_registered(&pack);
-        let (workshop, draining) = (Arc::clone(&self.workshop), self.draining.clone());
-        let offered = self.offer.capabilities.runtimes.clone();
-        tokio::spawn(async move {
-            let building = execution::build_ahead(&workshop, &pack, &offered);
-            draining.run_until_cancelled(building).await;
-        });
-    }
-
     /// Stops what the control plane has given up, so that it cannot run beside another attempt.
     fn heed_alarm(&self, alarm: &Alarm, running: &Running) {
         let patience = match alarm {
@@ -232,23 +205,5 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             "the worker is cut off from its database for too long: it stops what it runs"
         );
         running.stop_all(Stop::Fence);
-    }
-}
-
-/// Repeats `attempt` while the control plane cannot be reached.
-async fn until_available<T, F: Future<Output = Result<T>>>(
-    what: &str,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T> {
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt().await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let pause = backoff.next();
-                tracing::warn!(%error, retry_ms = pause.as_millis(), "{what} and is tried again");
-                tokio::time::sleep(pause).await;
-            }
-            done => return done,
-        }
     }
 }

@@ -63,7 +63,11 @@ impl Stage {
         std::fs::create_dir_all(&actions).expect("a writable directory");
         let write =
             |name: &str, text: &str| std::fs::write(actions.join(name), text).expect("a writable directory");
-        for (name, script) in [("noop", "#!/bin/bash\n"), ("rest", "#!/bin/bash\nexec sleep 60\n")] {
+        for (name, script) in [
+            ("noop", "#!/bin/bash\n"),
+            ("print", "#!/bin/bash\necho a line\n"),
+            ("rest", "#!/bin/bash\nexec sleep 60\n"),
+        ] {
             write(&format!("{name}.sh"), script);
             write(
                 &format!("{name}.yaml"),

@@ -32,7 +32,7 @@ impl Certificates {
 }
 
 /// The authority's certificate, the server's, and the server's key, all as PEM.
-fn sign() -> std::result::Result<(String, String, String), rcgen::Error> {
+pub(crate) fn sign() -> std::result::Result<(String, String, String), rcgen::Error> {
     let mut authority = CertificateParams::new([])?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -15,6 +15,7 @@ mod api;
 mod authority;
 mod executor;
 mod failure;
+mod files;
 mod guard;
 mod port;
 mod postgres;
@@ -23,6 +24,7 @@ mod rabbit;
 mod shared;
 
 pub use executor::{Announcement, Executor, ExecutorOptions};
+pub use files::{FileApi, FileRequest};
 pub use postgres::{Databases, Postgres, PostgresOptions};
 pub use rabbit::{Rabbit, RabbitOptions, VirtualHosts};
 pub use shared::{Servers, VirtualHost};

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
-use super::{Attune, rows};
+use super::{Attune, rows, sealed};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    ActionId, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, WorkOrder,
+    ActionId, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, SealedOutput,
+    WorkOrder,
 };
 
 /// Makes the execution ours and returns all that is needed to run it, or what it was found as.
@@ -26,11 +27,12 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
            WHERE id = $1 AND worker = $2
              AND ((status = 'scheduled' AND ($3::text IS NULL OR updated = $3::text::timestamptz))
                OR (status IN ('running', 'canceling') AND started_at = $4::text::timestamptz))
-           RETURNING id, action, action_ref, config, env_vars, workflow_task)
+           RETURNING id, action, action_ref, config, env_vars, workflow_task, parent, enforcement, executor,
+             permission_set_refs)
          SELECT e.status::text AS found, e.worker = $2 AND e.started_at IS NULL AS unannounced,
            e.worker = $2 AS found_ours, {found_started_at} AS found_started_at,
            e.action AS found_action, e.result AS found_result, c.id IS NOT NULL AS granted,
-           c.config, c.env_vars, c.workflow_task -> 'timeout_seconds' AS task_timeout, {action},
+           c.config, c.env_vars, c.workflow_task -> 'timeout_seconds' AS task_timeout, {action}, {sealed},
            CASE WHEN a.id IS NULL THEN NULL
                 WHEN a.runtime IS NULL THEN (SELECT jsonb_agg({runtime} ORDER BY r.ref) FROM runtime r)
                 ELSE (SELECT jsonb_agg({runtime}) FROM runtime r WHERE r.id = a.runtime) END AS runtimes
@@ -39,6 +41,7 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
          LEFT JOIN claimed c ON c.id = asked.id
          LEFT JOIN action a ON a.id = coalesce(c.action, (SELECT id FROM action WHERE ref = c.action_ref))",
         action = rows::ACTION,
+        sealed = sealed::SEALED,
         runtime = rows::RUNTIME,
         found_started_at = rows::moment_text("e.started_at"),
     )
@@ -46,17 +49,27 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
 
 /// Writes a terminal state over `running` or `canceling` of this very claim. The same state, of the same claim, that is
 /// there already was written by an earlier try whose answer was lost.
-const FINISH: &str = "WITH before AS (
-       SELECT id, status, worker, started_at, result FROM execution WHERE id = $1 FOR UPDATE),
-     written AS (
-       UPDATE execution e SET status = $4::text::execution_status_enum, result = $5 FROM before b
-       WHERE e.id = b.id AND b.status IN ('running', 'canceling')
-         AND coalesce(b.worker, $2) = $2 AND b.started_at = $3::text::timestamptz
-       RETURNING e.id)
-     SELECT b.status::text AS found, w.id IS NOT NULL AS written,
-       coalesce(b.worker = $2 AND b.started_at = $3::text::timestamptz
-         AND b.status = $4::text::execution_status_enum, false) AS ours
-     FROM before b LEFT JOIN written w ON w.id = b.id";
+static FINISH: LazyLock<String> = LazyLock::new(|| finish(""));
+
+/// The same, and in the same moment the secrets of the result.
+static FINISH_WITH_SECRETS: LazyLock<String> =
+    LazyLock::new(|| finish(&format!(", {}", sealed::KEEP_OUTPUTS)));
+
+fn finish(further: &str) -> String {
+    format!(
+        "WITH before AS (
+           SELECT id, status, worker, started_at, result FROM execution WHERE id = $1 FOR UPDATE),
+         written AS (
+           UPDATE execution e SET status = $4::text::execution_status_enum, result = $5 FROM before b
+           WHERE e.id = b.id AND b.status IN ('running', 'canceling')
+             AND coalesce(b.worker, $2) = $2 AND b.started_at = $3::text::timestamptz
+           RETURNING e.id){further}
+         SELECT b.status::text AS found, w.id IS NOT NULL AS written,
+           coalesce(b.worker = $2 AND b.started_at = $3::text::timestamptz
+             AND b.status = $4::text::execution_status_enum, false) AS ours
+         FROM before b LEFT JOIN written w ON w.id = b.id"
+    )
+}
 
 impl Executions for Attune {
     fn key(&self, dispatch: &Dispatch) -> ClaimKey {
@@ -95,6 +108,7 @@ impl Executions for Attune {
                     action_ref: dispatch.action_ref.clone(),
                     status: found,
                     result: rows::json(&row, "found_result")?.unwrap_or_default(),
+                    sealed: Vec::new(),
                 }))
             }
             ExecutionStatus::Scheduled => ClaimReply::Denied(Denied::Stale),
@@ -114,12 +128,12 @@ impl Executions for Attune {
     }
 
     async fn finish(&self, ending: &Ending) -> Result<Finish> {
-        match self.write_end(ending, storable(&ending.result)).await {
+        match self.write_end(ending, storable(&ending.result), &ending.sealed).await {
             Err(error) if error.kind() == ErrorKind::ControlPlane => {
                 // A state matters more than the result that the database will not take.
                 tracing::error!(execution = ending.key.execution.0, %error,
                     "the database refuses a result; the execution ends without it");
-                self.write_end(ending, without_result(ending, &error)).await
+                self.write_end(ending, without_result(ending, &error), &[]).await
             }
             written => written,
         }
@@ -127,15 +141,21 @@ impl Executions for Attune {
 }
 
 impl Attune {
-    async fn write_end(&self, ending: &Ending, result: Value) -> Result<Finish> {
+    async fn write_end(&self, ending: &Ending, result: Value, sealed: &[SealedOutput]) -> Result<Finish> {
         let ClaimKey { execution, worker, started_at } = &ending.key;
         let (execution, worker, moment) = (execution.0, worker.0, started_at.to_string());
         let status = ending.status.as_str();
+        let outputs = outputs(sealed);
         let row = self
             .database()
             .run(move |connection| {
-                let finish = sqlx::query(FINISH).bind(execution).bind(worker).bind(moment).bind(status);
-                Box::pin(finish.bind(Json(result)).fetch_optional(connection))
+                let statement = if outputs.is_some() { &FINISH_WITH_SECRETS } else { &FINISH };
+                let mut finish = sqlx::query(statement.as_str()).bind(execution).bind(worker).bind(moment);
+                finish = finish.bind(status).bind(Json(result));
+                if let Some([places, sources, ciphertexts]) = outputs {
+                    finish = finish.bind(places).bind(sources).bind(ciphertexts);
+                }
+                Box::pin(finish.fetch_optional(connection))
             })
             .await?;
         let Some(row) = row else { return Ok(Finish::Superseded(None)) };
@@ -163,9 +183,12 @@ fn work_order(row: &PgRow, dispatch: &Dispatch) -> std::result::Result<Box<WorkO
     let runtimes = runtimes.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     // The row goes over the dispatch, key by key, where it says anything (CONTRACT §2.7).
     let mut parameters = dispatch.config.clone().unwrap_or_default();
-    if let Some(Value::Object(own)) = rows::json(row, "config").map_err(unusable)? {
-        parameters.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
-    }
+    let own = match rows::json(row, "config").map_err(unusable)? {
+        Some(Value::Object(own)) => own,
+        _ => Parameters::new(),
+    };
+    let sealed = sealed::sealed(row, &own).map_err(unusable)?;
+    parameters.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
     Ok(Box::new(WorkOrder {
         execution: dispatch.execution_id,
         action: rows::action(row).map_err(unusable)?,
@@ -177,7 +200,21 @@ fn work_order(row: &PgRow, dispatch: &Dispatch) -> std::result::Result<Box<WorkO
             .map_err(unusable)?
             .and_then(|seconds| seconds.as_u64())
             .and_then(|seconds| u32::try_from(seconds).ok()),
+        origin: sealed::origin(row).map_err(unusable)?,
+        sealed,
     }))
+}
+
+/// The places, the sources and the ciphertexts of secret outputs, each as a list; `None` where there are none.
+fn outputs(sealed: &[SealedOutput]) -> Option<[Vec<String>; 3]> {
+    let all = |part: fn(&SealedOutput) -> String| sealed.iter().map(part).collect();
+    (!sealed.is_empty()).then(|| {
+        [
+            all(|output| format!("/data{}", output.path)),
+            all(|output| output.path.clone()),
+            all(|output| output.ciphertext.clone()),
+        ]
+    })
 }
 
 /// `execution.env_vars`: text is itself, anything else its JSON.

@@ -10,6 +10,7 @@
 //! Both connections are made and kept independently of each other, for as long as it takes. The database is the truth
 //! about every state; messages only say where to look.
 
+mod artifacts;
 mod broker;
 mod checkup;
 mod client;
@@ -24,6 +25,8 @@ mod publisher;
 mod queue;
 mod registry;
 mod rows;
+mod runtimes;
+mod sealed;
 mod topology;
 mod waiting;
 
@@ -32,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
 
+pub use artifacts::Artifacts;
 pub use checkup::{DatabaseFacts, examine_broker, examine_database};
 pub use client::{Submission, Submitted};
 pub use consumer::Receipt;

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{Acquire, PgConnection, Row};
 
+use super::Attune;
 use super::database::{Access, Database, bounded, refused};
 use super::rows;
 use crate::config::ServersConfig;
+use crate::control_plane::PackRegistry;
 use crate::error::Result;
-use crate::model::{Capabilities, Runtime, canonical_name};
+use crate::model::{Capabilities, PackRef, Runtime, canonical_name};
 use crate::packs::{
     ActionManifest, Pack, RuntimeManifest, RuntimeVersionManifest, builtin_runtimes, install_pack,
     resolve_runtime,
@@ -160,6 +163,23 @@ async fn record_action(
 /// A column that must hold an object, of what a manifest may have left out.
 fn object(value: &Value) -> Value {
     if value.is_object() { value.clone() } else { json!({}) }
+}
+
+impl PackRegistry for Attune {
+    fn packs(&self) -> BoxFuture<'_, Result<Vec<PackRef>>> {
+        Box::pin(async move {
+            let database = self.database();
+            let packs: Vec<String> = database
+                .run(|connection| {
+                    Box::pin(sqlx::query_scalar("SELECT ref FROM pack ORDER BY id").fetch_all(connection))
+                })
+                .await?;
+            packs
+                .into_iter()
+                .map(|name| name.parse().map_err(|error| rows::corrupt("pack.ref", error)))
+                .collect()
+        })
+    }
 }
 
 /// A row of `runtime` for an interpreter that the control plane does not know (CONTRACT §4.3).

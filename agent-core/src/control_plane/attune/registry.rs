@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::Row;
 use sqlx::types::Json;
 use tokio::time::{Instant, sleep};
 
@@ -13,7 +12,7 @@ use super::{Attune, rows};
 use crate::backoff::Backoff;
 use crate::control_plane::{Orphan, Registry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ActionId, ClaimKey, ExecutionId, Registration, WorkerId, WorkerStatus};
+use crate::model::{ActionId, Capabilities, ClaimKey, ExecutionId, Registration, WorkerId, WorkerStatus};
 
 /// How long an earlier life of this worker may take to be noticed as dead by both servers. One that still shows itself
 /// after this lives.
@@ -65,8 +64,7 @@ impl Registry for Attune {
     async fn register(&self, registration: &Registration) -> Result<WorkerId> {
         self.wait().await?;
         let worker = self.own_row(registration).await?;
-        self.take_runtimes_in(registration).await?;
-        let capabilities = json!(registration.capabilities);
+        let capabilities = json!(self.with_declared_versions(&registration.capabilities).await?);
         let meta = json!({"agent": {"missing_runtimes": registration.missing_runtimes}});
         let (worker_type, host) = (registration.worker_type.as_str(), registration.host.clone());
         self.database()
@@ -76,6 +74,17 @@ impl Registry for Attune {
             })
             .await?;
         Ok(worker)
+    }
+
+    async fn refresh(&self, worker: WorkerId, offered: &Capabilities) -> Result<()> {
+        let capabilities = json!(self.with_declared_versions(offered).await?);
+        self.database()
+            .run_vital(move |connection| {
+                let refresh = sqlx::query("UPDATE worker SET capabilities = $2 WHERE id = $1").bind(worker.0);
+                Box::pin(refresh.bind(Json(capabilities)).execute(connection))
+            })
+            .await?;
+        Ok(())
     }
 
     async fn settle(&self, worker: WorkerId) -> Result<Vec<Orphan>> {
@@ -185,53 +194,6 @@ impl Attune {
             })
             .await?;
         Ok(id.map(WorkerId))
-    }
-
-    /// Makes a row for each offered runtime that the control plane does not know: named `auto.*`, and with a program's
-    /// bare name, so that it serves every worker and not only those whose image has it at the same place.
-    async fn take_runtimes_in(&self, registration: &Registration) -> Result<()> {
-        let known = self
-            .database()
-            .run_vital(|connection| {
-                Box::pin(sqlx::query("SELECT ref, aliases FROM runtime").fetch_all(connection))
-            })
-            .await?;
-        let is_known = |name: &str| {
-            known.iter().any(|row| {
-                let reference: &str = row.try_get("ref").unwrap_or_default();
-                let aliases: Vec<String> = row.try_get("aliases").unwrap_or_default();
-                reference.ends_with(&format!(".{name}")) || aliases.iter().any(|alias| alias == name)
-            })
-        };
-        for name in registration.capabilities.runtimes.iter().filter(|name| !is_known(name)) {
-            let Some(detected) = super::packs::detected_runtime(name, &registration.capabilities) else {
-                continue;
-            };
-            self.insert_runtime(detected).await?;
-            tracing::info!(runtime = name, "a runtime that the control plane did not know was added");
-        }
-        Ok(())
-    }
-
-    async fn insert_runtime(&self, runtime: super::packs::DetectedRuntime) -> Result<()> {
-        self.database()
-            .run_vital(move |connection| {
-                let insert = sqlx::query(
-                    "INSERT INTO runtime (ref, name, description, aliases, distributions, execution_config, \
-                     auto_detected, detection_config) VALUES ($1, $2, $3, $4, $5, $6, true, $7) \
-                     ON CONFLICT (ref) DO NOTHING",
-                )
-                .bind(runtime.reference)
-                .bind(runtime.name)
-                .bind(runtime.description)
-                .bind(runtime.aliases)
-                .bind(Json(runtime.distributions))
-                .bind(Json(runtime.execution_config))
-                .bind(Json(runtime.detection));
-                Box::pin(async move { insert.execute(connection).await })
-            })
-            .await?;
-        Ok(())
     }
 }
 

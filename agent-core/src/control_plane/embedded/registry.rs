@@ -7,8 +7,8 @@ use super::{Embedded, now, rows};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan, Registry};
 use crate::error::Result;
 use crate::model::{
-    Attempt, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, Registration,
-    WorkOrder, WorkerId, WorkerStatus,
+    Attempt, Capabilities, ClaimKey, Dispatch, Ending, ExecutionStatus, Origin, Outcome, Parameters, Reason,
+    Registration, Sealed, WorkOrder, WorkerId, WorkerStatus,
 };
 
 impl Registry for Embedded {
@@ -32,6 +32,11 @@ impl Registry for Embedded {
         let mut own = self.shared.life.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *own = Some((registration.name.clone(), life));
         Ok(WorkerId(row.try_get("id")?))
+    }
+
+    /// The scheduling here asks for runtimes alone, and those are what they were.
+    async fn refresh(&self, _worker: WorkerId, _offered: &Capabilities) -> Result<()> {
+        Ok(())
     }
 
     async fn settle(&self, worker: WorkerId) -> Result<Vec<Orphan>> {
@@ -132,6 +137,8 @@ impl Executions for Embedded {
             parameters,
             env_vars: rows::env_vars(&claimed)?,
             task_timeout_seconds: claimed.try_get("task_timeout")?,
+            origin: Origin::default(),
+            sealed: Sealed::default(),
         }))))
     }
 

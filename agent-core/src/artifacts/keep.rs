@@ -1,0 +1,227 @@
+//! What becomes of an execution's files once it has ended: logs are entered and put in their places, and the files that
+//! the action made itself are measured.
+//!
+//! All of it happens before the end of the execution is written, so that whoever learns of the end finds the logs. But
+//! the end matters more: after a few seconds it goes ahead, and the files follow.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Artifacts, Remote, Shared, WrittenLog, upload, volume};
+use crate::backoff::until_available;
+use crate::control_plane::{ArtifactRegistry, LogVersion};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
+
+/// How long the end of an execution waits for its files.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long files are tried to be kept.
+const TENACITY: Duration = Duration::from_mins(5);
+
+/// Where an execution's logs can be read, as far as that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its standard output.
+    pub stdout: Option<PathBuf>,
+    /// Its standard error.
+    pub stderr: Option<PathBuf>,
+}
+
+impl Kept {
+    fn set(&mut self, stream: Stream, path: PathBuf) {
+        match stream {
+            Stream::Stdout => self.stdout = Some(path),
+            Stream::Stderr => self.stderr = Some(path),
+        }
+    }
+}
+
+/// What an execution leaves behind.
+#[derive(Debug)]
+pub(crate) struct Leavings {
+    pub(crate) execution: ExecutionId,
+    pub(crate) action_ref: String,
+    pub(crate) logs: Vec<WrittenLog>,
+    /// Whether the action could make artifacts itself: it had a token for the API.
+    pub(crate) has_own: bool,
+}
+
+impl Artifacts {
+    /// Keeps what an execution leaves behind, and says where its logs are.
+    pub(crate) async fn keep(&self, leavings: Leavings) -> Kept {
+        let mut live = Kept::default();
+        for log in leavings.logs.iter().filter(|log| log.follower.is_none()) {
+            live.set(log.stream, log.path.clone());
+        }
+        // Who is away already is not waited for with every execution again.
+        let is_away = |log: &WrittenLog| log.follower.as_ref().is_some_and(|it| it.remote.api.is_away());
+        let patience = if leavings.logs.iter().any(is_away) { Duration::ZERO } else { PATIENCE };
+        let nothing = leavings.logs.is_empty() && !leavings.has_own;
+        let Some(registry) = self.shared.registry.clone().filter(|_| !nothing) else { return live };
+        let execution = leavings.execution;
+        let keeping = Keeping { shared: Arc::clone(&self.shared), registry, execution };
+        // It goes on when nobody waits for it any more.
+        let task = self.shared.tasks.spawn(async move {
+            tokio::time::timeout(TENACITY, keeping.all(leavings)).await.unwrap_or_else(|_| {
+                tracing::warn!(
+                    execution = execution.0,
+                    "the files of an execution could not be kept in time"
+                );
+                Kept::default()
+            })
+        });
+        match tokio::time::timeout(patience, task).await {
+            Ok(Ok(kept)) => Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) },
+            Ok(Err(error)) => {
+                tracing::error!(execution = execution.0, %error, "the agent failed while it kept files");
+                live
+            }
+            Err(_) => {
+                tracing::warn!(
+                    execution = execution.0,
+                    "the files of an execution are not kept yet; its end goes ahead"
+                );
+                live
+            }
+        }
+    }
+}
+
+struct Keeping {
+    shared: Arc<Shared>,
+    registry: Arc<dyn ArtifactRegistry>,
+    execution: ExecutionId,
+}
+
+impl Keeping {
+    async fn all(&self, leavings: Leavings) -> Kept {
+        let Leavings { action_ref, logs, has_own, .. } = leavings;
+        let measuring = async {
+            if has_own {
+                self.failed("the files that an action made could not be measured", self.measure().await);
+            }
+        };
+        let (kept, ()) = tokio::join!(self.logs(action_ref, logs), measuring);
+        kept
+    }
+
+    async fn logs(&self, action_ref: String, mut logs: Vec<WrittenLog>) -> Kept {
+        let mut kept = Kept::default();
+        if logs.is_empty() {
+            return kept;
+        }
+        let new: Vec<NewLog> = logs
+            .iter()
+            .map(|log| NewLog {
+                execution: self.execution,
+                action_ref: action_ref.clone(),
+                stream: log.stream,
+                bytes: log.bytes,
+            })
+            .collect();
+        let followers: Vec<_> = logs.iter_mut().map(|log| log.follower.take()).collect();
+        let remotes: Vec<_> =
+            followers.iter().map(|follower| follower.as_ref().map(|it| Arc::clone(&it.remote))).collect();
+        let following = async {
+            for follower in followers.into_iter().flatten() {
+                self.failed("a live log could not be sent to the API", follower.finish().await);
+            }
+        };
+        let entering = until_available("logs could not be entered", || self.registry.enter_logs(new.clone()));
+        let ((), entered) = tokio::join!(following, entering);
+        for LogVersion { stream, version, .. } in
+            self.failed("logs could not be entered", entered).unwrap_or_default()
+        {
+            let Some(at) = logs.iter().position(|log| log.stream == stream) else { continue };
+            let placed = self.place(&logs[at], remotes[at].as_deref(), &version).await;
+            if self.failed("a log could not be stored", placed).is_some() {
+                kept.set(stream, self.shared.directory.join(version.path.as_str()));
+                continue;
+            }
+            // A version that nobody can read is none.
+            let removed = until_available("a version could not be removed", || {
+                self.registry.remove_versions(vec![version.id])
+            });
+            self.failed("a version without a file could not be removed", removed.await);
+        }
+        kept
+    }
+
+    async fn place(&self, log: &WrittenLog, remote: Option<&Remote>, version: &FileVersion) -> Result<()> {
+        if let Some(remote) = remote {
+            return upload::send(remote, &log.path, version.path.clone(), log.bytes).await;
+        }
+        let (source, target) = (log.path.clone(), self.shared.directory.join(version.path.as_str()));
+        blocking("put a log in its place", move || volume::place(&source, &target)).await
+    }
+
+    /// Versions that the action made: how large their files are by now, and those that hold nothing are removed.
+    async fn measure(&self) -> Result<()> {
+        let own =
+            until_available("versions could not be read", || self.registry.own_versions(self.execution))
+                .await?;
+        if own.is_empty() {
+            return Ok(());
+        }
+        let mut sizes = Vec::with_capacity(own.len());
+        let mut empty = Vec::new();
+        for FileVersion { id, path } in own {
+            match self.size(&path).await?.filter(|size| *size > 0) {
+                Some(size) => sizes.push((id, size)),
+                None => empty.push(id),
+            }
+        }
+        if !sizes.is_empty() {
+            until_available("sizes could not be written", || self.registry.set_sizes(sizes.clone())).await?;
+        }
+        if !empty.is_empty() {
+            until_available("versions could not be removed", || self.registry.remove_versions(empty.clone()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn size(&self, path: &crate::model::FilePath) -> Result<Option<u64>> {
+        let (shared, file) = (Arc::clone(&self.shared), self.shared.directory.join(path.as_str()));
+        let local = blocking("look at a file of an action", move || {
+            if let Some(remote) = shared.transport.remote(&shared.directory) {
+                return Ok(Err(Arc::clone(remote)));
+            }
+            match std::fs::metadata(&file) {
+                Ok(there) => Ok(Ok(Some(there.len()))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ok(None)),
+                Err(error) => Err(error),
+            }
+        });
+        match local.await? {
+            Ok(size) => Ok(size),
+            Err(remote) => {
+                until_available("a file could not be asked for", || Box::pin(remote.api.length(path))).await
+            }
+        }
+    }
+
+    /// Logs a failure; what it was about goes on without.
+    fn failed<T>(&self, what: &str, done: Result<T>) -> Option<T> {
+        done.map_err(|error| {
+            tracing::warn!(execution = self.execution.0, %error, hint = error.hint_text(), "{what}");
+        })
+        .ok()
+    }
+}
+
+/// Runs what waits for a file system on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(ErrorKind::System, format!("cannot {what}")).because(error)
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| failed(error.into())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
