@@ -53,23 +53,30 @@ pub(super) fn choose<'a>(
     if !constraint.is_any() {
         return Err(no_such_version(&order.action, runtime, found));
     }
-    // A program that the probe does not know, such as a runtime of a pack's own.
+    unprobed(runtime).ok_or_else(|| missing(runtime, found))
+}
+
+/// A program that the probe does not know, such as a runtime of a pack's own.
+fn unprobed(runtime: &Runtime) -> Option<Choice<'_>> {
     let binary = Path::new(&runtime.config.interpreter.binary);
     let program = if binary.is_absolute() && binary.exists() {
         binary.to_owned()
     } else {
-        let name = binary.file_name().unwrap_or(binary.as_os_str());
-        which::which(name).map_err(|_| missing(runtime, found))?
+        which::which(binary.file_name().unwrap_or(binary.as_os_str())).ok()?
     };
     let args = runtime.config.interpreter.args.iter().map(OsString::from).collect();
-    Ok(Choice { runtime: Some(runtime), version: None, interpreter: None, program: Some(program), args })
+    Some(Choice { runtime: Some(runtime), version: None, interpreter: None, program: Some(program), args })
 }
 
-/// Chooses for actions of `runtime` that do not care which version they run with; `None` where the probe knows of none.
+/// Chooses for actions of `runtime` that do not care which version they run with; `None` where nothing here runs them.
 pub(super) fn unconstrained<'a>(runtime: &'a Runtime, found: &'a Report) -> Option<Choice<'a>> {
-    let any = "".parse().ok()?;
-    let fit = fitting(runtime, &any, found).filter(|_| !runtime.is_native())?;
-    Some(fit.of(runtime))
+    if runtime.is_native() {
+        return None;
+    }
+    match fitting(runtime, &"".parse().ok()?, found) {
+        Some(fit) => Some(fit.of(runtime)),
+        None => unprobed(runtime),
+    }
 }
 
 /// The runtime of an action: the one it names, else the one that claims its file's extension, else none: the file
