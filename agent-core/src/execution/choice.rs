@@ -342,6 +342,8 @@ mod tests {
             parameters: crate::model::Parameters::new(),
             env_vars: Vec::new(),
             task_timeout_seconds: None,
+            origin: crate::model::Origin::default(),
+            sealed: crate::model::Sealed::default(),
         }
     }
 
