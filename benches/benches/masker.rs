@@ -27,8 +27,14 @@ impl Numbers {
         self.0
     }
 
+    /// One of `values`.
+    fn one_of<'v, T>(&mut self, values: &'v [T]) -> &'v T {
+        let index = self.next() % values.len() as u64;
+        &values[usize::try_from(index).expect("less than a length")]
+    }
+
     fn text(&mut self, alphabet: &[u8], length: usize) -> String {
-        (0..length).map(|_| char::from(alphabet[(self.next() % alphabet.len() as u64) as usize])).collect()
+        (0..length).map(|_| char::from(*self.one_of(alphabet))).collect()
     }
 }
 
@@ -50,11 +56,11 @@ fn log(numbers: &mut Numbers, secret_every: Option<(usize, &[String])>) -> Vec<u
     let mut text = String::with_capacity(BYTES + 256);
     let mut next_secret = secret_every.map_or(usize::MAX, |(every, _)| every);
     while text.len() < BYTES {
-        text.push_str(LINES[(numbers.next() % 4) as usize]);
+        text.push_str(numbers.one_of::<&str>(&LINES));
         if text.len() >= next_secret
             && let Some((every, secrets)) = secret_every
         {
-            text.push_str(&secrets[(numbers.next() % SECRETS as u64) as usize]);
+            text.push_str(numbers.one_of::<String>(secrets));
             next_secret += every;
         }
         text.push_str(&numbers.next().to_string());
@@ -77,7 +83,6 @@ fn throughput(criterion: &mut Criterion) {
         .kind(Some(AhoCorasickKind::DFA))
         .build(patterns.iter())
         .expect("few patterns");
-    println!("{SECRETS} secrets, {} patterns", patterns.iter().count());
     let masker = Arc::new(patterns.masker().expect("patterns"));
     for (name, text) in [
         ("log", log(&mut numbers, None)),

@@ -265,14 +265,9 @@ async fn make(
 ) -> Result<(), Stopped> {
     let spec = &order.spec;
     let directory = &build.directory;
-    let own = {
-        let (child, envs_dir) = (shared.child.clone(), shared.envs_dir.clone());
-        blocking(move || variables(&child, &envs_dir)).await
-    };
-    let own = own.map_err(|error| Failure::system("make a home for tools in", &shared.envs_dir, &error))?;
     let bounds =
         Bounds { deadline: Instant::now() + shared.build_timeout, cancelled: order.cancelled.clone() };
-    let env = tool_environment(spec, directory, own);
+    let env = tool_environment(spec, directory, variables(&shared.child));
     let mut bench = Bench { order, build, lock, shared, env, bounds, log };
     let create: Vec<String> = bench.words(&spec.environment.create_command, &spec.interpreter.path);
     if create.is_empty() {

@@ -1,13 +1,7 @@
-//! What tools need of the machine: a home and a place for temporary files that can be written to.
+//! What tools are told of where they work.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
-
-use super::place::create_shared;
 use crate::secrets::ChildEnvironment;
 
 /// Nobody is there to be asked or told.
@@ -21,65 +15,36 @@ const QUIET: &[(&str, &str)] = &[
     ("GIT_TERMINAL_PROMPT", "0"),
 ];
 
-/// The variables that tools start from. Where the image's home or temporary directory cannot be written to (a read-only
-/// root, a user that the image does not know), one on the volume of environments takes its place; package caches, which
-/// are below the home, are there too then.
-pub(super) fn variables(child: &ChildEnvironment, envs_dir: &Path) -> io::Result<Vec<(OsString, OsString)>> {
+/// The variables that tools start from: those of an action, whose home and temporary directory can be written to, and
+/// what keeps tools from asking. What the image says itself stands.
+pub(super) fn variables(child: &ChildEnvironment) -> Vec<(OsString, OsString)> {
     let mut variables = child.variables();
     for (name, value) in QUIET {
         if !variables.iter().any(|(present, _)| present == name) {
             variables.push(((*name).into(), (*value).into()));
         }
     }
-    for (name, below) in [("HOME", ""), ("TMPDIR", "tmp")] {
-        let held =
-            variables.iter().find(|(present, _)| present == name).map(|(_, value)| PathBuf::from(value));
-        if held.is_some_and(|directory| is_writable(&directory)) {
-            continue;
-        }
-        let directory = own_home(envs_dir)?.join(below);
-        std::fs::create_dir_all(&directory)?;
-        variables.retain(|(present, _)| present != name);
-        variables.push((name.into(), directory.into()));
-    }
-    Ok(variables)
-}
-
-/// One for each user: tools refuse what belongs to somebody else.
-fn own_home(envs_dir: &Path) -> io::Result<PathBuf> {
-    create_shared(envs_dir)?;
-    let home = envs_dir.join(format!(".home-{}", rustix::process::geteuid().as_raw()));
-    match std::fs::DirBuilder::new().mode(0o700).create(&home) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(home),
-    }
-}
-
-fn is_writable(directory: &Path) -> bool {
-    directory.is_dir() && access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+    variables
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::secrets::HiddenVariables;
 
     #[test]
-    fn a_home_that_cannot_be_used_is_replaced_and_one_that_can_is_kept() {
-        let envs = tempfile::tempdir().unwrap();
-        let image = tempfile::tempdir().unwrap();
-        let own =
-            [("HOME", "/nonexistent"), ("TMPDIR", image.path().to_str().unwrap()), ("PIP_NO_INPUT", "0")];
-        let own = own.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    fn tools_are_quiet_unless_the_image_says_otherwise() {
+        let own = [("PIP_NO_INPUT", "0")].map(|(name, value)| (name.into(), value.into()));
         let child = ChildEnvironment::new(own, &HiddenVariables::default(), Path::new("/nonexistent"));
-        let variables = variables(&child, envs.path()).unwrap();
-        let get = |name: &str| {
-            let held: Vec<_> = variables.iter().filter(|(present, _)| present == name).collect();
-            assert_eq!(held.len(), 1, "{name}");
-            PathBuf::from(&held[0].1)
+        let variables = variables(&child);
+        let values = |name: &str| -> Vec<&str> {
+            let held = variables.iter().filter(|(present, _)| present == name);
+            held.filter_map(|(_, value)| value.to_str()).collect()
         };
-        assert!(get("HOME").starts_with(envs.path()) && get("HOME").is_dir());
-        assert_eq!(get("TMPDIR"), image.path());
-        assert_eq!(get("PIP_NO_INPUT"), Path::new("0"));
+        assert_eq!(values("PIP_NO_INPUT"), ["0"]);
+        assert_eq!(values("GIT_TERMINAL_PROMPT"), ["0"]);
+        assert_eq!(values("npm_config_fund"), ["false"]);
     }
 }
