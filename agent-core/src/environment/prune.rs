@@ -42,7 +42,6 @@ pub(super) fn sweep(
         let entry = entry?;
         let Ok(file_name) = entry.file_name().into_string() else { continue };
         if let Some(build) = Build::parse(pack_root, &file_name) {
-            names.insert(build.place.name.clone());
             let removed = if build.is_complete() {
                 remove_unneeded(&build, retention, uses)
             } else {
@@ -55,6 +54,9 @@ pub(super) fn sweep(
             });
             swept.removed += usize::from(removed);
             swept.left += usize::from(!removed);
+            if !removed {
+                names.insert(build.place.name);
+            }
         } else if let Some(name) = file_name.strip_prefix('.').and_then(|name| name.strip_suffix(".lock")) {
             locks.push(Place { pack_root: pack_root.to_owned(), name: name.to_owned() });
         } else if is_leftover(&file_name, pack_root)?
