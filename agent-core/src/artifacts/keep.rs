@@ -2,11 +2,14 @@
 //! the action made itself are measured.
 //!
 //! All of it happens before the end of the execution is written, so that whoever learns of the end finds the logs. But
-//! the end matters more: after a few seconds it goes ahead, and the files follow.
+//! the end matters more: it goes ahead after a moment, or at once where the database cannot be reached, and the files
+//! follow.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::{Artifacts, Remote, Shared, WrittenLog, upload, volume};
 use crate::backoff::until_available;
@@ -15,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
 
 /// How long the end of an execution waits for its files.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long files are tried to be kept.
 const TENACITY: Duration = Duration::from_mins(5);
@@ -48,20 +51,34 @@ pub(crate) struct Leavings {
     pub(crate) has_own: bool,
 }
 
+impl Leavings {
+    /// Where the logs are before they are kept, as far as that is on this machine.
+    pub(crate) fn live(&self) -> Kept {
+        let mut live = Kept::default();
+        for log in self.logs.iter().filter(|log| log.follower.is_none()) {
+            live.set(log.stream, log.path.clone());
+        }
+        live
+    }
+}
+
 impl Artifacts {
     /// Keeps what an execution leaves behind, and says where its logs are.
     pub(crate) async fn keep(&self, leavings: Leavings) -> Kept {
-        let mut live = Kept::default();
-        for log in leavings.logs.iter().filter(|log| log.follower.is_none()) {
-            live.set(log.stream, log.path.clone());
-        }
+        let live = leavings.live();
         // Who is away already is not waited for with every execution again.
         let is_away = |log: &WrittenLog| log.follower.as_ref().is_some_and(|it| it.remote.api.is_away());
         let patience = if leavings.logs.iter().any(is_away) { Duration::ZERO } else { PATIENCE };
         let nothing = leavings.logs.is_empty() && !leavings.has_own;
         let Some(registry) = self.shared.registry.clone().filter(|_| !nothing) else { return live };
         let execution = leavings.execution;
-        let keeping = Keeping { shared: Arc::clone(&self.shared), registry, execution };
+        let unavailable = CancellationToken::new();
+        let keeping = Keeping {
+            shared: Arc::clone(&self.shared),
+            registry,
+            execution,
+            unavailable: unavailable.clone(),
+        };
         // It goes on when nobody waits for it any more.
         let task = self.shared.tasks.spawn(async move {
             tokio::time::timeout(TENACITY, keeping.all(leavings)).await.unwrap_or_else(|_| {
@@ -72,13 +89,16 @@ impl Artifacts {
                 Kept::default()
             })
         });
-        match tokio::time::timeout(patience, task).await {
-            Ok(Ok(kept)) => Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) },
-            Ok(Err(error)) => {
+        let waiting = tokio::time::timeout(patience, unavailable.run_until_cancelled(task));
+        match waiting.await {
+            Ok(Some(Ok(kept))) => {
+                Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) }
+            }
+            Ok(Some(Err(error))) => {
                 tracing::error!(execution = execution.0, %error, "the agent failed while it kept files");
                 live
             }
-            Err(_) => {
+            Ok(None) | Err(_) => {
                 tracing::warn!(
                     execution = execution.0,
                     "the files of an execution are not kept yet; its end goes ahead"
@@ -93,6 +113,8 @@ struct Keeping {
     shared: Arc<Shared>,
     registry: Arc<dyn ArtifactRegistry>,
     execution: ExecutionId,
+    /// Cancelled once the database turns out to be away: nobody need wait then.
+    unavailable: CancellationToken,
 }
 
 impl Keeping {
@@ -129,7 +151,13 @@ impl Keeping {
                 self.failed("a live log could not be sent to the API", follower.finish().await);
             }
         };
-        let entering = until_available("logs could not be entered", || self.registry.enter_logs(new.clone()));
+        let entering = until_available("logs could not be entered", || async {
+            let entered = self.registry.enter_logs(new.clone()).await;
+            if entered.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+                self.unavailable.cancel();
+            }
+            entered
+        });
         let ((), entered) = tokio::join!(following, entering);
         for LogVersion { stream, version, .. } in
             self.failed("logs could not be entered", entered).unwrap_or_default()

@@ -104,16 +104,7 @@ impl Journal {
         if matches!(record, Record::Ending(_)) {
             state.untold.insert(number);
         }
-        match serde_json::value::to_raw_value(record) {
-            Ok(record) => {
-                if let Err(error) = state.append(&Line::Open { number, record: Cow::Borrowed(&record) }) {
-                    tracing::warn!(%error, "the journal cannot be written: what is not delivered before this worker \
-                        is killed will be settled as lost");
-                }
-                state.open.insert(number, record);
-            }
-            Err(error) => tracing::error!(%error, "a record cannot be journalled"),
-        }
+        state.open(number, record);
         Entry { journal: Arc::clone(self), number }
     }
 
@@ -166,6 +157,11 @@ impl Journal {
 }
 
 impl Entry {
+    /// Writes down what is known by now in place of what was.
+    pub fn rewrite(&self, record: &Record) {
+        self.journal.lock().open(self.number, record);
+    }
+
     /// Awaits that followers have been told of every earlier end: they hear of ends in the order in which those happened,
     /// whatever became of single statements. One that is held up for longer than `patience`, by somebody's lock on its
     /// row, is overtaken by all that come after it.
@@ -218,6 +214,20 @@ impl Drop for Entry {
 }
 
 impl State {
+    /// Writes a record down, in place of an earlier one of this number.
+    fn open(&mut self, number: u64, record: &Record) {
+        match serde_json::value::to_raw_value(record) {
+            Ok(record) => {
+                if let Err(error) = self.append(&Line::Open { number, record: Cow::Borrowed(&record) }) {
+                    tracing::warn!(%error, "the journal cannot be written: what is not delivered before this worker \
+                        is killed will be settled as lost");
+                }
+                self.open.insert(number, record);
+            }
+            Err(error) => tracing::error!(%error, "a record cannot be journalled"),
+        }
+    }
+
     fn append(&mut self, line: &Line<'_>) -> io::Result<()> {
         let Some((_, file)) = &mut self.file else { return Ok(()) };
         let mut text = serde_json::to_vec(line)?;
@@ -365,6 +375,15 @@ mod tests {
         second.told();
         third.turn(PATIENCE).await;
         held_up.turn(PATIENCE).await;
+    }
+
+    #[test]
+    fn what_is_known_later_takes_the_place_of_what_was_known_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let entry = Journal::open(&path).unwrap().write(&record(1));
+        entry.rewrite(&record(2));
+        assert_eq!(left(&path), [record(2)]);
     }
 
     #[test]

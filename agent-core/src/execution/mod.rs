@@ -38,8 +38,8 @@ pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 use self::entrypoint::{Code, Entrypoint};
 use self::plan::{Opened, Plan};
 use self::unseal::Unsealed;
-use crate::artifacts::Artifacts;
-use crate::control_plane::{Announcements, Executions, Journal};
+use crate::artifacts::{Artifacts, Leavings};
+use crate::control_plane::{Announcements, Executions, Journal, Record};
 use crate::environment::Environments;
 use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
 use crate::packs::RemotePacks;
@@ -111,34 +111,62 @@ pub async fn run<R: Executions, Q: Announcements>(
     queue.announce(vec![started]).unattended();
     // A bug must cost this execution, not leave it `running` for ever.
     let carried_out = unless_it_panics(carry_out(&mut claim, workshop, stop, streams)).await;
-    let outcome = carried_out.unwrap_or_else(|panic| {
+    let Carried { outcome, leavings } = carried_out.unwrap_or_else(|panic| {
         tracing::error!(
             execution = claim.execution().0,
             panic,
             "the agent failed while it handled an execution"
         );
-        Outcome::without_process(Reason::AgentError, format!("the agent failed: {panic}"))
+        Outcome::without_process(Reason::AgentError, format!("the agent failed: {panic}")).into()
     });
-    report(claim.ending(&outcome), &workshop.journal, registry, queue).await;
+    // From here on nothing is lost. Its files are kept before its end is told, so that whoever learns of it finds them.
+    let mut record = Record::Ending(claim.ending(&outcome));
+    let entry = workshop.journal.write(&record);
+    let mut outcome = outcome;
+    if let Some(leavings) = leavings {
+        let kept = workshop.artifacts.keep(leavings).await;
+        outcome = outcome.with_logs(kept.stdout, kept.stderr);
+        let told = Record::Ending(claim.ending(&outcome));
+        if told != record {
+            entry.rewrite(&told);
+            record = told;
+        }
+    }
+    if let Record::Ending(ending) = record {
+        deliver(ending, entry, &workshop.journal, registry, queue).await;
+    }
     outcome
 }
 
+/// What came of carrying out a claim.
+struct Carried {
+    outcome: Outcome,
+    /// What is to be kept of it, where there was a process.
+    leavings: Option<Leavings>,
+}
+
+impl From<Outcome> for Carried {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, leavings: None }
+    }
+}
+
 /// Carries out what was claimed. Whatever is said of it afterwards is said without secrets.
-async fn carry_out(claim: &mut Claim, workshop: &Workshop, stop: StopSignal, streams: Streams) -> Outcome {
+async fn carry_out(claim: &mut Claim, workshop: &Workshop, stop: StopSignal, streams: Streams) -> Carried {
     let unsealed = match claim.order_mut() {
         Ok(order) => unseal::unseal(order, workshop),
-        Err(outcome) => return outcome.clone(),
+        Err(outcome) => return outcome.clone().into(),
     };
     match unsealed {
         Ok(unsealed) => {
             let masker = unsealed.masker.clone();
-            let outcome = carry_out_unsealed(claim, unsealed, workshop, stop, streams).await;
+            let carried = carry_out_unsealed(claim, unsealed, workshop, stop, streams).await;
             match masker {
-                Some(masker) => outcome.masked(&masker),
-                None => outcome,
+                Some(masker) => Carried { outcome: carried.outcome.masked(&masker), ..carried },
+                None => carried,
             }
         }
-        Err(outcome) => *outcome,
+        Err(outcome) => (*outcome).into(),
     }
 }
 
@@ -148,10 +176,10 @@ async fn carry_out_unsealed(
     workshop: &Workshop,
     mut stop: StopSignal,
     streams: Streams,
-) -> Outcome {
+) -> Carried {
     let order = match claim.order() {
         Ok(order) => order,
-        Err(outcome) => return outcome.clone(),
+        Err(outcome) => return outcome.clone().into(),
     };
     if let Some(packs) = &workshop.remote_packs
         && order.file.is_none()
@@ -163,24 +191,27 @@ async fn carry_out_unsealed(
     }
     match stop.now() {
         Some(Stop::Cancel) => {
-            return Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
+            let outcome =
+                Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
+            return outcome.into();
         }
-        Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF),
+        Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF).into(),
         _ => {}
     }
     let plan = match prepare(order, unsealed, workshop, &mut stop).await {
         Ok(plan) => plan,
-        Err(outcome) => return *outcome,
+        Err(outcome) => return (*outcome).into(),
     };
     let child = match workshop.spawner.spawn(claim, &plan.job).await {
         Ok(child) => child,
-        Err(error) => return not_started(&error),
+        Err(error) => return not_started(&error).into(),
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
-    let kept = workshop.artifacts.keep(observation.leavings(order, &plan)).await;
-    observation.conclude(&plan, kept, workshop)
+    let leavings = observation.leavings(order, &plan);
+    let outcome = observation.conclude(&plan, leavings.live(), workshop);
+    Carried { outcome, leavings: Some(leavings) }
 }
 
 /// Finds what runs, what runs it and what it depends on, and decides how.

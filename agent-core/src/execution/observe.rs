@@ -223,7 +223,7 @@ impl Observation {
     }
 
     /// Names what was seen.
-    pub(super) fn conclude(self, plan: &Plan, kept: Kept, workshop: &Workshop) -> Outcome {
+    pub(super) fn conclude(self, plan: &Plan, live: Kept, workshop: &Workshop) -> Outcome {
         let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
         let limits = &workshop.limits.process;
         let ended = match ended {
@@ -261,12 +261,8 @@ impl Observation {
             },
         };
         let memory = ended.out_of_memory.filter(|_| reason == Reason::OutOfMemory);
-        // Reported only where it holds something (CONTRACT §3.9); of stdout, only where the result is not all of it.
-        let stderr_log = kept.stderr.filter(|_| !stderr.text.trim().is_empty());
-        let stdout_log = kept.stdout.filter(|_| stdout.dropped > 0);
-        let stderr = StreamReport { log: stderr_log, ..stderr };
-        let stdout = StreamReport { log: stdout_log, ..stdout };
         let outcome = Outcome::of_process(reason, error, ended.exit, duration, stdout, stderr)
+            .with_logs(live.stdout, live.stderr)
             .with_memory(memory)
             .with_output(data);
         secret_outputs::seal(outcome, plan, &workshop.keyring)

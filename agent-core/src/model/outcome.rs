@@ -123,6 +123,19 @@ impl Outcome {
         self
     }
 
+    /// With where the logs of its process are. They are told only where they hold something that the result does not
+    /// (CONTRACT §3.9): any standard error, and of standard output what was too much.
+    #[must_use]
+    pub fn with_logs(mut self, stdout: Option<PathBuf>, stderr: Option<PathBuf>) -> Self {
+        if self.stdout.dropped > 0 && stdout.is_some() {
+            self.stdout.log = stdout;
+        }
+        if !self.stderr.text.trim().is_empty() && stderr.is_some() {
+            self.stderr.log = stderr;
+        }
+        self
+    }
+
     /// With the log of what failed before there was a process.
     #[must_use]
     pub fn with_log(mut self, log: PathBuf) -> Self {
