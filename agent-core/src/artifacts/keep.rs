@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
 
 /// How long the end of an execution waits for its files.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long files are tried to be kept.
 const TENACITY: Duration = Duration::from_mins(5);
