@@ -36,9 +36,7 @@ fn a_declared_version_is_shown_and_its_own_configuration_counts() {
     let worker = site.worker("w");
     let number = wire.worker("w");
     let which = |wire: &Wire| {
-        let execution = wire.hand(number, "my.which", &json!({}));
-        wire.await_completion(execution);
-        wire.result(execution)["stdout"].as_str().expect("text").trim_end().to_owned()
+        wire.run(number, "my.which", &json!({}))["stdout"].as_str().expect("text").trim_end().to_owned()
     };
     assert_eq!(which(&wire), "none");
     let (exact, major) = bash(&wire);
@@ -78,16 +76,12 @@ fn what_the_image_does_not_satisfy_fails_with_what_it_has() {
         ("my.odd", "constraint_invalid", ">=3.10"),
         ("my.both", "required_runtime_missing", "no cobol"),
     ] {
-        let execution = wire.hand(number, action, &json!({}));
-        wire.await_completion(execution);
-        let result = wire.result(execution);
+        let result = wire.run(number, action, &json!({}));
         assert_eq!(result["reason"], reason, "{result}");
         assert!(result["hint"].as_str().is_some_and(|said| said.contains(hint)), "{result}");
         assert!(result["error"].as_str().is_some_and(|said| said.contains(action)), "{result}");
     }
-    let execution = wire.hand(number, "my.fits", &json!({}));
-    wire.await_completion(execution);
-    assert_eq!(wire.result(execution)["stdout"], "fits\n");
+    assert_eq!(wire.run(number, "my.fits", &json!({}))["stdout"], "fits\n");
     worker.drain();
 }
 
@@ -105,14 +99,10 @@ fn the_code_of_an_ad_hoc_action_runs_with_its_parameters_as_variables() {
     let worker = site.worker("w");
     let number = wire.worker("w");
     let parameters = json!({"name": "Ada's $(id)", "n": 3, "a-b": "x"});
-    let execution = wire.hand(number, "my.code", &parameters);
-    wire.await_completion(execution);
-    let result = wire.result(execution);
+    let result = wire.run(number, "my.code", &parameters);
     // Nothing on standard input, nothing in the environment, and nobody else may read the script.
     assert_eq!(result["stdout"], "Ada's $(id)|3|x\n0\n-r--------\n0\n", "{result}");
-    let execution = wire.hand(number, "my.typo", &json!({}));
-    wire.await_completion(execution);
-    assert_eq!(wire.result(execution)["reason"], "entrypoint_missing");
+    assert_eq!(wire.run(number, "my.typo", &json!({}))["reason"], "entrypoint_missing");
     let left = std::fs::read_dir(site.path("work/w.private")).expect("the worker's own directory");
     assert_eq!(left.count(), 0, "private files go with their executions");
     worker.drain();

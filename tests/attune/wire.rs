@@ -280,6 +280,13 @@ impl Wire {
         scheduled.id
     }
 
+    /// Hands an action to the worker and awaits its end; returns the result.
+    pub(crate) fn run(&self, worker: i64, action: &str, config: &Value) -> Value {
+        let execution = self.hand(worker, action, config);
+        self.await_completion(execution);
+        self.result(execution)
+    }
+
     /// Sends a cancel message.
     pub(crate) fn cancel(&self, worker: i64, execution: i64) {
         let payload = json!({"execution_id": execution, "worker_id": worker});

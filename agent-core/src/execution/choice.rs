@@ -276,7 +276,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{ExecutionId, OutputFormat, ParameterDelivery, ParameterFormat, RuntimeId, Schema};
+    use crate::model::{ExecutionId, RuntimeId};
 
     fn found(interpreters: &[(&str, &str, &str, &str)]) -> Report {
         let runtimes: Vec<_> = interpreters
@@ -323,19 +323,10 @@ mod tests {
         WorkOrder {
             execution: ExecutionId(1),
             action: Action {
-                id: None,
-                reference: "mine.a".parse().unwrap(),
-                pack: "mine".parse().unwrap(),
-                entrypoint: "a".to_owned(),
                 runtime: Some(runtime.id),
-                parameters: Schema::default(),
-                delivery: ParameterDelivery::default(),
-                format: ParameterFormat::default(),
-                output: OutputFormat::default(),
-                timeout_seconds: None,
-                is_adhoc: false,
                 version_constraint: Some(constraint.to_owned()),
                 required_runtimes: required.iter().map(|(n, c)| ((*n).to_owned(), (*c).to_owned())).collect(),
+                ..Action::simple("a")
             },
             file: None,
             runtimes: vec![runtime],

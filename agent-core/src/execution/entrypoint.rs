@@ -99,28 +99,7 @@ fn fail(reason: Reason, message: String) -> Box<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::{OutputFormat, ParameterDelivery, ParameterFormat, Schema};
-
-    fn action(entrypoint: &str) -> Action {
-        Action {
-            id: None,
-            reference: "mine.a".parse().unwrap(),
-            pack: "mine".parse().unwrap(),
-            entrypoint: entrypoint.to_owned(),
-            runtime: None,
-            parameters: Schema::default(),
-            delivery: ParameterDelivery::default(),
-            format: ParameterFormat::default(),
-            output: OutputFormat::default(),
-            timeout_seconds: None,
-            is_adhoc: false,
-            version_constraint: None,
-            required_runtimes: BTreeMap::new(),
-        }
-    }
 
     #[test]
     fn only_what_is_in_the_pack_is_found() {
@@ -135,7 +114,7 @@ mod tests {
             Ok(Entrypoint { code: Code::Inline(code), .. }) => Ok(PathBuf::from(format!("code: {code}"))),
             Err(outcome) => Err(outcome.reason()),
         };
-        let named = |entrypoint: &str| find(action(entrypoint));
+        let named = |entrypoint: &str| find(Action::simple(entrypoint));
         assert!(named("a.sh").unwrap().ends_with("mine/actions/a.sh"));
         assert!(named("sub/b.sh").unwrap().ends_with("sub/b.sh"));
         for outside in ["../../../etc/passwd", "/etc/passwd", "sub/../../../x", "link.sh"] {
@@ -144,11 +123,11 @@ mod tests {
         for absent in ["c.sh", "sub", ""] {
             assert_eq!(named(absent), Err(Reason::EntrypointMissing), "{absent}");
         }
-        let adhoc = |entrypoint: &str| find(Action { is_adhoc: true, ..action(entrypoint) }).unwrap();
+        let adhoc = |entrypoint: &str| find(Action { is_adhoc: true, ..Action::simple(entrypoint) }).unwrap();
         assert!(adhoc("a.sh").ends_with("mine/actions/a.sh"));
         assert_eq!(adhoc("hostname"), Path::new("code: hostname"));
         assert_eq!(named("echo hello").unwrap(), Path::new("code: echo hello"));
-        let elsewhere = Action { pack: "other".parse().unwrap(), ..action("a.sh") };
+        let elsewhere = Action { pack: "other".parse().unwrap(), ..Action::simple("a.sh") };
         assert_eq!(find(elsewhere), Err(Reason::PackMissing));
     }
 }

@@ -108,3 +108,25 @@ pub struct Action {
     /// Other runtimes that the worker must have, with a constraint or `*` each.
     pub required_runtimes: BTreeMap<String, String>,
 }
+
+#[cfg(test)]
+impl Action {
+    /// `mine.a`, as simple as an action can be.
+    pub(crate) fn simple(entrypoint: &str) -> Self {
+        Self {
+            id: None,
+            reference: "mine.a".parse().unwrap(),
+            pack: "mine".parse().unwrap(),
+            entrypoint: entrypoint.to_owned(),
+            runtime: None,
+            parameters: Schema::default(),
+            delivery: ParameterDelivery::default(),
+            format: ParameterFormat::default(),
+            output: OutputFormat::default(),
+            timeout_seconds: None,
+            is_adhoc: false,
+            version_constraint: None,
+            required_runtimes: BTreeMap::new(),
+        }
+    }
+}
