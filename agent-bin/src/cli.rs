@@ -62,6 +62,8 @@ pub(crate) enum Verb {
     Wait(WaitArgs),
     /// Create the control plane's tables where there is no Attune
     Migrate,
+    /// Copy this program to DIR/attune-agent, for another container to start
+    Install(InstallArgs),
     /// List every reason for which an execution can end
     Reasons,
 }
@@ -157,6 +159,13 @@ pub(crate) enum WaitFor {
     Queue,
     /// All of them
     All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Where to; made where it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Args)]

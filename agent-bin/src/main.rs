@@ -42,6 +42,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     if cli.detect_only {
         return verbs::detect_only::run();
     }
+    // What an init container runs has nothing to configure.
+    if let Some(Verb::Install(args)) = &cli.verb {
+        return verbs::install::run(args);
+    }
     // A container's PATH, home and credentials are read here and nowhere else.
     let session = session::Session::new(&cli)?;
     match cli.verb.unwrap_or_else(|| Verb::Run(cli::RunArgs::default())) {
@@ -54,6 +58,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Wait(args) => session.block_on(verbs::wait::run(&session, args)),
         Verb::Migrate => session.block_on(verbs::migrate::run(&session)),
         Verb::Probe(args) => verbs::probe::run(&args),
+        Verb::Install(args) => verbs::install::run(&args),
         Verb::Reasons => Ok(verbs::reasons::run()),
     }
 }
