@@ -11,7 +11,7 @@ use crate::step::{self, Result};
 /// A Debian package that some test is about.
 struct Package {
     name: &'static str,
-    /// The program that says it is there, wherever it came from.
+    /// The program that says it is there, wherever it came from; with arguments where it says so by running.
     program: &'static str,
     /// What is not tested without it.
     serves: &'static str,
@@ -42,6 +42,12 @@ const PACKAGES: &[Package] = &[
     // Of servers, the tests start their own; one that the installation starts is nobody's.
     Package { name: "postgresql", program: "initdb", serves: "the control plane's database" },
     Package { name: "python3", program: "python3", serves: "core.python, and the tests' own actions" },
+    // It adds no program, but what a virtual environment gets its pip from.
+    Package {
+        name: "python3-venv",
+        program: "python3 -m ensurepip --version",
+        serves: "environments of core.python",
+    },
     Package { name: "r-base-core", program: "Rscript", serves: "core.r" },
     Package { name: "rabbitmq-server", program: "rabbitmq-server", serves: "the control plane's messages" },
     Package { name: "ruby", program: "ruby", serves: "core.ruby" },
@@ -93,8 +99,14 @@ fn apt_get(arguments: &[&str]) -> Command {
     apt_get
 }
 
-/// Whether a program of this name is on the path, or where Debian keeps what is not for everybody.
+/// Whether a program of this name is on the path, or where Debian keeps what is not for everybody. One with arguments has
+/// to work with them.
 fn is_there(program: &str) -> bool {
+    if let Some((program, arguments)) = program.split_once(' ') {
+        let mut command = Command::new(program);
+        command.args(arguments.split(' ')).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        return command.status().is_ok_and(|status| status.success());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain(server_directories()).any(|directory| {
         std::fs::metadata(directory.join(program))
