@@ -10,6 +10,7 @@ mod environments;
 mod exec;
 mod finality;
 mod init;
+mod install;
 mod limits;
 mod mistakes;
 mod output;

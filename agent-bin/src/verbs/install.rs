@@ -3,15 +3,14 @@
 //! It is what an init container runs, in an image that holds nothing else: no shell, no `cp`, and any user.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use agent_core::{Error, ErrorKind};
+use agent_core::Error;
 use rustix::fs::StatVfsMountFlags;
-use rustix::io::Errno;
 
 use crate::cli::InstallArgs;
 use crate::exit::{Failure, print};
@@ -36,10 +35,9 @@ pub(crate) fn run(args: &InstallArgs) -> Result<ExitCode, Failure> {
     let said = match installed {
         Installed::Before => format!("{} is attune-agent {version} already\n", target.display()),
         Installed::Now(bytes) => format!(
-            "{} is attune-agent {version} now: {:.1} MB in {:.0} ms\n",
+            "{} is attune-agent {version} now: {bytes} bytes in {} ms\n",
             target.display(),
-            bytes as f64 / 1e6,
-            begun.elapsed().as_secs_f64() * 1e3
+            begun.elapsed().as_millis()
         ),
     };
     print(&said)?;
@@ -60,7 +58,7 @@ fn install(directory: &Path, target: &Path) -> Result<Installed, Failure> {
     let mount = rustix::fs::statvfs(directory).map_err(|error| refused(error.into()))?;
     if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
         let message = format!("nothing in {} can be executed: it is mounted noexec", directory.display());
-        return Err(Error::new(ErrorKind::System, message)
+        return Err(Error::new(agent_core::ErrorKind::System, message)
             .hint("use a volume that allows execution, such as an emptyDir")
             .into());
     }
@@ -123,28 +121,31 @@ fn sweep(directory: &Path) {
 
 /// Why nothing can be installed there, and what to do about it.
 fn refusal(directory: &Path, error: io::Error) -> Failure {
-    let hint = match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::ROFS) => {
-            "mount the volume read-write in this container; the worker's container needs it read-only"
+    let hint = match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount the volume read-write here; it is the worker's container that should have it read-only"
                 .to_owned()
         }
-        Some(Errno::NOSPC | Errno::DQUOT) => {
-            "the copy needs some ten megabytes; raise the volume's sizeLimit".to_owned()
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the copy needs some fifteen megabytes; raise the volume's sizeLimit".to_owned()
         }
-        Some(Errno::ACCESS | Errno::PERM) => {
-            let user = rustix::process::geteuid().as_raw();
-            match std::fs::metadata(directory) {
-                Ok(found) => format!(
-                    "this is user {user}, and the directory is user {}'s with mode {:o}; `fsGroup` or `runAsUser` can match them",
-                    found.uid(),
-                    found.mode() & 0o7777
-                ),
-                Err(_) => format!("this is user {user}, who may not look into the directories above it"),
-            }
-        }
-        Some(Errno::NOTDIR | Errno::EXIST) => "name a directory".to_owned(),
+        ErrorKind::PermissionDenied => not_permitted(directory),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "name a directory".to_owned(),
         _ => "any writable directory will do, such as an emptyDir's mount".to_owned(),
     };
     let message = format!("cannot install into {}", directory.display());
-    Error::new(ErrorKind::System, message).because(error).hint(hint).into()
+    Error::new(agent_core::ErrorKind::System, message).because(error).hint(hint).into()
+}
+
+/// Whose the directory is, and who asks.
+fn not_permitted(directory: &Path) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(directory) {
+        Ok(found) => format!(
+            "this is user {user}, and the directory is user {}'s with mode {:o}; `fsGroup` or `runAsUser` can match them",
+            found.uid(),
+            found.mode() & 0o7777
+        ),
+        Err(_) => format!("this is user {user}, who may not look into the directories above it"),
+    }
 }
