@@ -202,6 +202,43 @@ fn a_worker_that_is_killed_between_claim_and_acknowledgement_does_not_run_it_aga
 }
 
 #[test]
+fn a_claim_that_waits_behind_one_of_an_earlier_life_finds_what_that_did() {
+    let own = Counting::new("behind");
+    let (site, wire) = (&own.site, &own.wire);
+    let worker = ready(site);
+    let number = wire.worker("w");
+    let scheduled = wire.schedule(number, "my.count", &json!({}));
+    let held = wire.lock(scheduled.id);
+    wire.dispatch(&scheduled);
+    wire.await_waiter();
+    worker.kill();
+    let worker = ready(site);
+    // Both lives' claims wait, the earlier one first: when its turn comes, the later one saw the row as it was.
+    wire.await_waiters(2);
+    wire.release(held);
+    wire.await_completion(scheduled.id);
+    assert_eq!((wire.status(scheduled.id).as_str(), own.runs(scheduled.id)), ("abandoned", 0));
+    own.assert_goes_on(number);
+    worker.drain();
+}
+
+#[test]
+fn a_cancellation_that_a_claim_had_to_wait_for_is_announced() {
+    let own = Counting::new("cancel_first");
+    let (site, wire) = (&own.site, &own.wire);
+    let worker = ready(site);
+    let number = wire.worker("w");
+    let scheduled = wire.schedule(number, "my.count", &json!({}));
+    let cancelling = wire.cancelling(scheduled.id);
+    wire.dispatch(&scheduled);
+    wire.await_waiter();
+    wire.block_on(cancelling.commit()).expect("a database");
+    wire.await_completion(scheduled.id);
+    assert_eq!((wire.status(scheduled.id).as_str(), own.runs(scheduled.id)), ("cancelled", 0));
+    worker.drain();
+}
+
+#[test]
 fn a_claim_that_outlives_its_worker_leaves_nothing_running_for_ever() {
     let own = Counting::new("outlived");
     let (site, wire) = (&own.site, &own.wire);

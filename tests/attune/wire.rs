@@ -148,6 +148,17 @@ impl Wire {
         })
     }
 
+    /// A transaction that cancels an execution, as the API does before a worker has claimed it, and is not over.
+    pub(crate) fn cancelling(&self, execution: i64) -> Transaction<'static, Postgres> {
+        self.block_on(async {
+            let mut transaction = self.pool.begin().await.expect("a transaction");
+            let cancel =
+                sqlx::query("UPDATE execution SET status = 'cancelled' WHERE id = $1").bind(execution);
+            cancel.execute(&mut *transaction).await.expect("a row");
+            transaction
+        })
+    }
+
     /// A transaction that holds an advisory lock, at which a trigger of the test's own waits.
     pub(crate) fn hold(&self, number: i64) -> Transaction<'static, Postgres> {
         self.block_on(async {
@@ -165,9 +176,16 @@ impl Wire {
 
     /// Awaits that somebody waits for a lock in this database.
     pub(crate) fn await_waiter(&self) {
-        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity \
-            WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        self.await_value(waiting, &json!(true));
+        self.await_waiters(1);
+    }
+
+    /// Awaits that as many wait for a lock in this database.
+    pub(crate) fn await_waiters(&self, count: usize) {
+        let waiting = format!(
+            "SELECT count(*) >= {count} FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        );
+        self.await_value(&waiting, &json!(true));
     }
 
     pub(crate) fn worker(&self, name: &str) -> i64 {

@@ -81,6 +81,29 @@ impl Executions for Attune {
     }
 
     async fn claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<ClaimReply> {
+        match self.try_claim(dispatch, key).await? {
+            // Where the claim had to wait for somebody else's change of the row, the rest of the statement still sees
+            // the row as it was before: an earlier life's claim, or a cancellation, shows only when it looks again.
+            ClaimReply::Denied(Denied::Stale) => self.try_claim(dispatch, key).await,
+            reply => Ok(reply),
+        }
+    }
+
+    async fn finish(&self, ending: &Ending) -> Result<Finish> {
+        match self.write_end(ending, storable(&ending.result), &ending.sealed).await {
+            Err(error) if error.kind() == ErrorKind::ControlPlane => {
+                // A state matters more than the result that the database will not take.
+                tracing::error!(execution = ending.key.execution.0, %error,
+                    "the database refuses a result; the execution ends without it");
+                self.write_end(ending, without_result(ending, &error), &[]).await
+            }
+            written => written,
+        }
+    }
+}
+
+impl Attune {
+    async fn try_claim(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<ClaimReply> {
         let attempt =
             dispatch.scheduled_attempt_updated_at.as_ref().map(|attempt| attempt.as_str().to_owned());
         let (execution, worker, moment) = (key.execution.0, key.worker.0, key.started_at.to_string());
@@ -127,20 +150,6 @@ impl Executions for Attune {
         })
     }
 
-    async fn finish(&self, ending: &Ending) -> Result<Finish> {
-        match self.write_end(ending, storable(&ending.result), &ending.sealed).await {
-            Err(error) if error.kind() == ErrorKind::ControlPlane => {
-                // A state matters more than the result that the database will not take.
-                tracing::error!(execution = ending.key.execution.0, %error,
-                    "the database refuses a result; the execution ends without it");
-                self.write_end(ending, without_result(ending, &error), &[]).await
-            }
-            written => written,
-        }
-    }
-}
-
-impl Attune {
     async fn write_end(&self, ending: &Ending, result: Value, sealed: &[SealedOutput]) -> Result<Finish> {
         let ClaimKey { execution, worker, started_at } = &ending.key;
         let (execution, worker, moment) = (execution.0, worker.0, started_at.to_string());
