@@ -33,6 +33,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "lua5.1", program: "lua5.1", serves: "examples.lua without integers" },
     Package { name: "lua5.4", program: "lua5.4", serves: "examples.lua as it is today" },
     Package { name: "luajit", program: "luajit", serves: "examples.lua as LuaJIT" },
+    Package { name: "make", program: "make", serves: "environments of core.perl" },
     Package { name: "mawk", program: "mawk", serves: "examples.awk as Debian's /usr/bin/awk" },
     Package { name: "mksh", program: "mksh", serves: "core.shell as Android's /bin/sh" },
     Package { name: "nodejs", program: "node", serves: "core.nodejs" },
