@@ -31,6 +31,7 @@ pub mod worker;
 
 mod backoff;
 mod error;
+mod volume;
 
 pub use error::{Error, ErrorKind, Result};
 

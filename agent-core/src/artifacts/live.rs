@@ -11,8 +11,9 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::upload::Follower;
-use super::{Shared, live_directory, volume};
+use super::{Shared, live_directory};
 use crate::model::{ExecutionId, Stream};
+use crate::volume::{create_directories, share};
 
 /// The log of one stream while it is written.
 #[derive(Debug)]
@@ -155,12 +156,12 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
     options.write(true).create(true).truncate(true).custom_flags(nofollow);
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            volume::create_directories(path.parent().unwrap_or(path))?;
+            create_directories(path.parent().unwrap_or(path))?;
             options.open(path)?
         }
         opened => opened?,
     };
-    volume::share(&file)?;
+    share(&file)?;
     Ok(file)
 }
 

@@ -1,34 +1,10 @@
-//! Files on a volume that other services share: their modes, and putting one in its place.
+//! Putting a file in its place on a volume that other services share.
 
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-/// Files are for the group too: the API may run as another user (CONTRACT §3.5).
-const FILE_MODE: u32 = 0o664;
-
-/// Directories too, and what is made in them belongs to the same group.
-const DIRECTORY_MODE: u32 = 0o2775;
-
-/// Makes a file readable for those who share the volume, whatever the umask.
-pub(super) fn share(file: &File) -> io::Result<()> {
-    file.set_permissions(Permissions::from_mode(FILE_MODE))
-}
-
-/// Creates a directory, and those that it is in, for everybody who shares the volume.
-pub(super) fn create_directories(directory: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
-        Ok(()) => std::fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let Some(parent) = directory.parent() else { return Err(error) };
-            create_directories(parent)?;
-            create_directories(directory)
-        }
-        Err(error) => Err(error),
-    }
-}
+use crate::volume::{create_directories, share};
 
 /// Puts the content of `source`, which is complete, to `target`: as a link, or else as a copy. Whoever looks there sees
 /// all of it or none. What was there before belonged to a version that is gone, and is replaced.
@@ -64,9 +40,11 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
+    use crate::volume::{DIRECTORY_MODE, FILE_MODE};
 
     #[test]
     fn a_file_is_placed_whole_in_directories_that_are_shared() {

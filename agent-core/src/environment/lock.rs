@@ -6,13 +6,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
+
+use crate::volume::share;
 
 /// How often a holder shows that it lives.
 const BEAT: Duration = Duration::from_secs(5);
@@ -114,7 +116,7 @@ fn open_shared(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
         created => {
             let file = created?;
-            file.set_permissions(std::fs::Permissions::from_mode(0o664))?;
+            share(&file)?;
             Ok(file)
         }
     }

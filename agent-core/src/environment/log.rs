@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::place::create_shared;
+use crate::volume::create_directories;
 
 /// How much of it the file holds; what comes after is only kept at its end.
 const FILE_BYTES: u64 = 16 << 20;
@@ -117,7 +117,7 @@ impl BuildLog {
 
 async fn create(path: &Path) -> io::Result<File> {
     let directory = path.parent().unwrap_or(path).to_owned();
-    let created = tokio::task::spawn_blocking(move || create_shared(&directory)).await;
+    let created = tokio::task::spawn_blocking(move || create_directories(&directory)).await;
     created.unwrap_or_else(|error| Err(io::Error::other(error)))?;
     File::create(path).await
 }

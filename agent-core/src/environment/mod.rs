@@ -48,6 +48,7 @@ use crate::execution::{Stop, StopSignal};
 use crate::model::{Outcome, PackRef};
 use crate::process::Spawner;
 use crate::secrets::ChildEnvironment;
+use crate::volume::create_directories;
 
 /// An environment that is removed as often as this while somebody begins to use it is fought over.
 const TRIES: usize = 3;
@@ -403,7 +404,7 @@ fn volume_id(envs_dir: &Path) -> std::io::Result<String> {
     if let Ok(name) = std::fs::read_to_string(&path) {
         return Ok(name.trim().to_owned());
     }
-    place::create_shared(envs_dir)?;
+    create_directories(envs_dir)?;
     let staged = envs_dir.join(format!(".attune-volume.{}", uuid::Uuid::new_v4().simple()));
     std::fs::write(&staged, format!("{}\n", uuid::Uuid::new_v4()))?;
     // Linked, not renamed, so that the first name stays; where there are no links, the last one does.

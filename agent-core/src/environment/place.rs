@@ -18,15 +18,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::spec::EnvironmentSpec;
+use crate::volume::create_directories;
 
 /// Digits of the checksum in the name.
 const NAME_DIGITS: usize = 12;
 
 /// Digits that tell builds of the same name apart.
 const BUILD_DIGITS: usize = 8;
-
-/// Directories that workers of any user share: group-writable, and what is made in them belongs to the same group.
-const SHARED: u32 = 0o2775;
 
 /// The agent's own files in a build.
 const OWN: &str = ".attune";
@@ -78,7 +76,7 @@ impl Place {
 
     /// Makes the directory of the pack's environments.
     pub(super) fn prepare(&self) -> io::Result<()> {
-        create_shared(&self.pack_root)
+        create_directories(&self.pack_root)
     }
 }
 
@@ -119,8 +117,8 @@ impl Build {
 
     /// Says in the build itself that it is complete, and what it was made from.
     pub(super) fn complete(&self, spec: &EnvironmentSpec, checksum: &str) -> io::Result<()> {
-        create_shared(&self.directory.join(OWN))?;
-        create_shared(&self.users_dir())?;
+        create_directories(&self.directory.join(OWN))?;
+        create_directories(&self.users_dir())?;
         let facts = json!({
             "pack": spec.pack.as_str(),
             "runtime": spec.runtime_ref,
@@ -179,22 +177,6 @@ fn make_writable(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Creates a directory, and those above it, that workers of any user of the group may write into.
-pub(super) fn create_shared(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = directory.parent() {
-        create_shared(parent)?;
-    }
-    match std::fs::create_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        created => created?,
-    }
-    // The umask has its say when it is created, not here.
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(SHARED))
 }
 
 #[cfg(test)]
