@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use self::http::{Answer, Client};
 use self::token::WorkerToken;
-use crate::config::Secret;
+use crate::config::{Secret, percent_encoded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{FilePath, PackRef, WorkerId};
 
@@ -140,29 +140,9 @@ fn refusal<B>(response: &Response<B>) -> Option<Error> {
     }
 }
 
-/// A path segment as a URL holds it: everything but letters, digits and `-._~` is encoded.
-fn percent_encoded(segment: &str) -> String {
-    let mut encoded = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_segment_cannot_be_mistaken_for_more_than_one() {
-        assert_eq!(percent_encoded("v1.txt"), "v1.txt");
-        assert_eq!(percent_encoded("a b?c#d%e/ü"), "a%20b%3Fc%23d%25e%2F%C3%BC");
-    }
 
     #[test]
     fn what_may_work_later_is_told_from_what_never_will() {

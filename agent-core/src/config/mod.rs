@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use secret::Secret;
+pub(crate) use server_url::percent_encoded;
 pub use settings::{CREDENTIALS, SETTINGS, Setting};
 pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;

@@ -7,6 +7,11 @@ use super::Secret;
 /// What needs no escape anywhere in a URL.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Text as it may stand in any one part of a URL.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
 /// What is configured about one server.
 #[derive(Debug)]
 pub(super) struct ServerUrl {
@@ -42,13 +47,13 @@ impl ServerUrl {
             },
             None => Parts { scheme, ..Parts::default() },
         };
-        let escape = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
         let host = host.map(|host| if host.contains(':') { format!("[{host}]") } else { host });
         let host = host.or_else(|| given.host.map(str::to_owned)).ok_or(NoHost)?;
         let mut text = format!("{}://", given.scheme);
-        if let Some(user) = user.map(|user| escape(&user)).or_else(|| given.user.map(str::to_owned)) {
+        if let Some(user) = user.map(|user| percent_encoded(&user)).or_else(|| given.user.map(str::to_owned))
+        {
             text.push_str(&user);
-            let password = password.map(|password| escape(password.expose()));
+            let password = password.map(|password| percent_encoded(password.expose()));
             if let Some(password) = password.or_else(|| given.password.map(str::to_owned)) {
                 text.push(':');
                 text.push_str(&password);
@@ -60,7 +65,8 @@ impl ServerUrl {
             text.push(':');
             text.push_str(&port);
         }
-        if let Some(name) = name.map(|name| escape(&name)).or_else(|| given.path.map(str::to_owned)) {
+        if let Some(name) = name.map(|name| percent_encoded(&name)).or_else(|| given.path.map(str::to_owned))
+        {
             text.push('/');
             text.push_str(&name);
         }
@@ -130,6 +136,12 @@ mod tests {
 
     fn text(made: ServerUrl) -> String {
         made.assemble().unwrap().unwrap().expose().to_owned()
+    }
+
+    #[test]
+    fn a_segment_cannot_be_mistaken_for_more_than_one() {
+        assert_eq!(percent_encoded("v1.txt"), "v1.txt");
+        assert_eq!(percent_encoded("a b?c#d%e/ü"), "a%20b%3Fc%23d%25e%2F%C3%BC");
     }
 
     #[test]
