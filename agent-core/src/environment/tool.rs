@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, interval_at, timeout_at};
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::lock::BuildLock;
 use super::log::BuildLog;
+use crate::backoff::pause_until;
 use crate::model::Exit;
 use crate::process::{Child, Job, Permit, SpawnError, Spawner};
 
@@ -19,9 +19,6 @@ const PROGRESS: Duration = Duration::from_secs(10);
 
 /// Between asking a tool to end and ending it.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
-const KILL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Size of one read.
 const READ_BYTES: usize = 16 << 10;
@@ -70,18 +67,12 @@ pub(super) async fn run(
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let (mut out_buffer, mut err_buffer) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
     let mut progress = interval_at(Instant::now() + PROGRESS, PROGRESS);
-    let mut ending = Ending { cause: None, killed: false, alarm: bounds.deadline };
+    let mut waiting = std::pin::pin!(wait(&mut child, bounds));
     let ended = loop {
         tokio::select! {
-            ended = child.ended() => break ended.map_err(ToolError::Lost)?,
+            ended = &mut waiting => break ended.map_err(ToolError::Lost)?,
             read = read(&mut out, &mut out_buffer) => log.take(&out_buffer[..read]).await,
             read = read(&mut err, &mut err_buffer) => log.take(&err_buffer[..read]).await,
-            () = bounds.cancelled.cancelled(), if ending.cause.is_none() => {
-                ending.step(ToolEnd::Cancelled, &mut child).await?;
-            }
-            _ = timeout_at(ending.alarm, std::future::pending::<()>()) => {
-                ending.step(ToolEnd::TimedOut, &mut child).await?;
-            }
             _ = progress.tick() => {
                 tracing::info!(program = %job.program.display(), last = log.last_line(),
                     "an environment is still being built");
@@ -90,32 +81,18 @@ pub(super) async fn run(
     };
     drain(&mut out, log).await;
     drain(&mut err, log).await;
-    Ok(ending.cause.unwrap_or(ToolEnd::Exited(ended.exit)))
+    Ok(ended)
 }
 
-/// How far a tool has been told to end.
-struct Ending {
-    cause: Option<ToolEnd>,
-    killed: bool,
-    alarm: Instant,
-}
-
-impl Ending {
-    /// Asks, then ends, then gives up.
-    async fn step(&mut self, cause: ToolEnd, child: &mut Child) -> Result<(), ToolError> {
-        let (signal, patience) = match (self.cause, self.killed) {
-            (None, _) => (Signal::TERM, GRACE),
-            (Some(_), false) => (Signal::KILL, KILL_PATIENCE),
-            (Some(_), true) => return Err(ToolError::Lost(io::ErrorKind::TimedOut.into())),
-        };
-        self.killed = self.cause.is_some();
-        self.cause.get_or_insert(cause);
-        self.alarm = Instant::now() + patience;
-        if let Err(error) = child.signal(signal).await {
-            tracing::debug!(%error, "a tool ended while it was being told to");
-        }
-        Ok(())
-    }
+/// Awaits the end; past the build's time, or once nobody wants it, sees to it.
+async fn wait(child: &mut Child, bounds: &Bounds) -> io::Result<ToolEnd> {
+    let why = tokio::select! {
+        ended = child.ended() => return Ok(ToolEnd::Exited(ended?.exit)),
+        () = bounds.cancelled.cancelled() => ToolEnd::Cancelled,
+        () = pause_until(bounds.deadline) => ToolEnd::TimedOut,
+    };
+    child.end(GRACE, std::future::pending()).await?;
+    Ok(why)
 }
 
 /// What a stream prints next; awaited for ever once it is closed.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout};
@@ -38,9 +37,6 @@ const DRAIN_READS: usize = (1 << 20) / READ_BYTES;
 /// What is said of an execution that ends because its worker is cut off.
 pub(super) const CUT_OFF: &str =
     "the worker could not reach its database for so long that the control plane gives its executions up";
-
-/// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
-const KILL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What was seen.
 #[derive(Debug)]
@@ -122,21 +118,7 @@ async fn wait(
         },
         why = stop.ordered() => Cause::Stop(why),
     };
-    if let Err(error) = child.signal(Signal::TERM).await {
-        tracing::debug!(%error, "the action ended while it was being asked to");
-    }
-    tokio::select! {
-        biased;
-        ended = timeout(grace, child.ended()) => if let Ok(ended) = ended {
-            return (ended, Some(cause));
-        },
-        () = stop.killed() => {}
-    }
-    if let Err(error) = child.signal(Signal::KILL).await {
-        tracing::debug!(%error, "the action ended while it was being killed");
-    }
-    let ended = timeout(KILL_PATIENCE, child.ended()).await;
-    (ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())), Some(cause))
+    (child.end(grace, stop.killed()).await, Some(cause))
 }
 
 /// Writes the parameters and closes standard input. An action that does not read them all is none the worse.

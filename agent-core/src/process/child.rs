@@ -8,11 +8,15 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
+use tokio::time::timeout;
 
 use super::oom::OomCount;
 use super::spawner::Refused;
 use super::wire::{NOTICE_BYTES, Notice, Step};
 use crate::model::{Exit, OutOfMemory};
+
+/// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
+const KILL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a process used, as the kernel counted it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,6 +145,28 @@ impl Child {
         let peak = usage.peak_kib.saturating_mul(1024).min(container.unwrap_or(u64::MAX));
         (killed && !self.killed && self.oom_count.explains(self.oom_kills_before))
             .then_some(OutOfMemory { limit: container, peak })
+    }
+
+    /// Ends the action by degree: asks it to end, and after `grace`, or as soon as `hurry` is over, ends it and every
+    /// descendant.
+    ///
+    /// # Errors
+    /// As [`Child::ended`], and where the kernel cannot end it.
+    pub async fn end(&mut self, grace: Duration, hurry: impl Future<Output = ()>) -> io::Result<Ended> {
+        if let Err(error) = self.signal(Signal::TERM).await {
+            tracing::debug!(%error, "a process ended while it was being asked to");
+        }
+        tokio::select! {
+            biased;
+            ended = timeout(grace, self.ended()) => if let Ok(ended) = ended {
+                return ended;
+            },
+            () = hurry => {}
+        }
+        if let Err(error) = self.signal(Signal::KILL).await {
+            tracing::debug!(%error, "a process ended while it was being killed");
+        }
+        timeout(KILL_PATIENCE, self.ended()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Sends a signal to the action's process group; `SIGKILL` goes to every descendant in any group.
