@@ -24,7 +24,7 @@ mod veil;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -111,7 +111,7 @@ pub async fn run<R: Executions, Q: Announcements>(
     queue.announce(vec![started]).unattended();
     // A bug must cost this execution, not leave it `running` for ever.
     let carried_out = unless_it_panics(carry_out(&mut claim, workshop, stop, streams)).await;
-    let Carried { outcome, leavings } = carried_out.unwrap_or_else(|panic| {
+    let Carried { mut outcome, leavings } = carried_out.unwrap_or_else(|panic| {
         tracing::error!(
             execution = claim.execution().0,
             panic,
@@ -122,14 +122,14 @@ pub async fn run<R: Executions, Q: Announcements>(
     // From here on nothing is lost. Its files are kept before its end is told, so that whoever learns of it finds them.
     let mut record = Record::Ending(claim.ending(&outcome));
     let entry = workshop.journal.write(&record);
-    let mut outcome = outcome;
     if let Some(leavings) = leavings {
         let kept = workshop.artifacts.keep(leavings).await;
+        let told = outcome.logs().map(|log| log.map(Path::to_owned));
         outcome = outcome.with_logs(kept.stdout, kept.stderr);
-        let told = Record::Ending(claim.ending(&outcome));
-        if told != record {
-            entry.rewrite(&told);
-            record = told;
+        // Most results tell of no log, and need not be made again.
+        if outcome.logs() != told.each_ref().map(Option::as_deref) {
+            record = Record::Ending(claim.ending(&outcome));
+            entry.rewrite(&record);
         }
     }
     if let Record::Ending(ending) = record {

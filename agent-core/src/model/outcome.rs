@@ -1,7 +1,7 @@
 //! How an execution ended, and the `result` JSON that says so (CONTRACT §3.9).
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -134,6 +134,11 @@ impl Outcome {
             self.stderr.log = stderr;
         }
         self
+    }
+
+    /// The logs that it tells of: of standard output, of standard error.
+    pub fn logs(&self) -> [Option<&Path>; 2] {
+        [&self.stdout, &self.stderr].map(|stream| stream.log.as_deref())
     }
 
     /// With the log of what failed before there was a process.
