@@ -193,6 +193,16 @@ fn sending_needs_a_secret_and_says_so() {
     ran.assert_refused(65, "`pigeon`", "one of volume, api, auto");
 }
 
+/// A site whose packs are at the API and nowhere else; `my.talk` is the action in them.
+fn packs_at_api(test: &str, script: &str) -> (Site, Wire, FileApi) {
+    let site = Site::shared(test);
+    let wire = Wire::new(&site);
+    let api = FileApi::start(SECRET, LARGEST);
+    site.action("talk", script, "");
+    give_packs_to(&api, &site);
+    (site, wire, api)
+}
+
 /// Moves the packs that are registered to the API, so that the worker has none.
 fn give_packs_to(api: &FileApi, site: &Site) {
     std::fs::remove_dir(api.packs()).expect("an empty directory");
@@ -203,11 +213,7 @@ fn give_packs_to(api: &FileApi, site: &Site) {
 
 #[test]
 fn packs_come_from_the_api_and_follow_its_news() {
-    let site = Site::shared("api_packs");
-    let wire = Wire::new(&site);
-    let api = FileApi::start(SECRET, LARGEST);
-    site.action("talk", "echo old\n", "");
-    give_packs_to(&api, &site);
+    let (site, wire, api) = packs_at_api("api_packs", "echo old\n");
     let worker = worker(&site, &api, &[]);
     let number = wire.worker("w");
     assert!(site.path("packs/core/pack.yaml").is_file(), "before it takes work, every pack is there");
@@ -242,11 +248,7 @@ fn packs_come_from_the_api_and_follow_its_news() {
 
 #[test]
 fn where_packs_cannot_be_written_they_are_kept_in_the_workers_own_directory() {
-    let site = Site::shared("api_readonly");
-    let wire = Wire::new(&site);
-    let api = FileApi::start(SECRET, LARGEST);
-    site.action("talk", "echo \"$PWD\"\n", "");
-    give_packs_to(&api, &site);
+    let (site, wire, api) = packs_at_api("api_readonly", "echo \"$PWD\"\n");
     // Nobody can create anything there, root included.
     let mut command = site.worker_command("w");
     command.env("ATTUNE_API_URL", api.url()).env("ATTUNE__SECURITY__JWT_SECRET", SECRET);
@@ -263,11 +265,7 @@ fn where_packs_cannot_be_written_they_are_kept_in_the_workers_own_directory() {
 
 #[test]
 fn a_hostile_archive_is_refused_and_told() {
-    let site = Site::shared("api_hostile");
-    let wire = Wire::new(&site);
-    let api = FileApi::start(SECRET, LARGEST);
-    site.action("talk", "echo x\n", "");
-    give_packs_to(&api, &site);
+    let (site, wire, api) = packs_at_api("api_hostile", "echo x\n");
     std::os::unix::fs::symlink("/etc", api.packs().join("my/lib")).expect("a link");
     let worker = worker(&site, &api, &[]);
     let execution = wire.hand(wire.worker("w"), "my.talk", &json!({}));

@@ -1,6 +1,7 @@
 //! Who may run what: a dispatch is a hint, the row decides, and nothing that is refused stops what comes after it.
 
 use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
 
 use crate::site::{PATIENCE, Site, Worker, lines};
 use crate::wire::{EXECUTIONS, Wire, until};
@@ -34,6 +35,35 @@ impl Counting {
         let queue = format!("worker.{worker}.executions");
         let empty = until(PATIENCE, || self.wire.queue(&queue).is_some_and(|(messages, _)| messages == 0));
         assert!(empty, "every dispatch was acknowledged");
+    }
+}
+
+/// A claim that a worker has sent and that waits for a lock.
+struct Waiting {
+    worker: Worker,
+    number: i64,
+    execution: i64,
+    /// Whoever has the lock.
+    held: Transaction<'static, Postgres>,
+}
+
+impl Waiting {
+    /// A worker whose claim waits for what `hold` does to the row first.
+    fn behind(own: &Counting, hold: impl Fn(&Wire, i64) -> Transaction<'static, Postgres>) -> Self {
+        let worker = ready(&own.site);
+        let number = own.wire.worker("w");
+        let scheduled = own.wire.schedule(number, "my.count", &json!({}));
+        let held = hold(&own.wire, scheduled.id);
+        own.wire.dispatch(&scheduled);
+        own.wire.await_waiter();
+        Self { worker, number, execution: scheduled.id, held }
+    }
+
+    /// The same, of a worker that has been killed since.
+    fn of_the_dead(own: &Counting) -> (i64, i64, Transaction<'static, Postgres>) {
+        let Self { worker, number, execution, held } = Self::behind(own, Wire::lock);
+        worker.kill();
+        (number, execution, held)
     }
 }
 
@@ -153,13 +183,7 @@ fn a_dispatch_that_comes_again_and_again_runs_once() {
 fn a_worker_that_is_killed_before_it_has_claimed_runs_it_in_its_next_life() {
     let own = Counting::new("killed_before");
     let (site, wire) = (&own.site, &own.wire);
-    let worker = ready(site);
-    let number = wire.worker("w");
-    let scheduled = wire.schedule(number, "my.count", &json!({}));
-    let held = wire.lock(scheduled.id);
-    wire.dispatch(&scheduled);
-    wire.await_waiter();
-    worker.kill();
+    let (number, execution, held) = Waiting::of_the_dead(&own);
     // The claim dies with its session.
     wire.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -170,10 +194,10 @@ fn a_worker_that_is_killed_before_it_has_claimed_runs_it_in_its_next_life() {
         &json!(0),
     );
     wire.release(held);
-    assert_eq!(wire.status(scheduled.id), "scheduled");
+    assert_eq!(wire.status(execution), "scheduled");
     let worker = ready(site);
-    wire.await_completion(scheduled.id);
-    assert_eq!((wire.status(scheduled.id).as_str(), own.runs(scheduled.id)), ("completed", 1));
+    wire.await_completion(execution);
+    assert_eq!((wire.status(execution).as_str(), own.runs(execution)), ("completed", 1));
     own.assert_goes_on(number);
     worker.drain();
 }
@@ -182,22 +206,16 @@ fn a_worker_that_is_killed_before_it_has_claimed_runs_it_in_its_next_life() {
 fn a_worker_that_is_killed_between_claim_and_acknowledgement_does_not_run_it_again() {
     let own = Counting::new("killed_after");
     let (site, wire) = (&own.site, &own.wire);
-    let worker = ready(site);
-    let number = wire.worker("w");
-    let scheduled = wire.schedule(number, "my.count", &json!({}));
-    let held = wire.lock(scheduled.id);
-    wire.dispatch(&scheduled);
-    wire.await_waiter();
-    worker.kill();
+    let (number, execution, held) = Waiting::of_the_dead(&own);
     // The server carries out what it was told, and has nobody to tell.
     wire.release(held);
-    wire.await_value(&format!("SELECT status FROM execution WHERE id = {}", scheduled.id), &json!("running"));
+    wire.await_value(&format!("SELECT status FROM execution WHERE id = {execution}"), &json!("running"));
     let worker = ready(site);
-    wire.await_completion(scheduled.id);
+    wire.await_completion(execution);
     own.assert_goes_on(number);
-    assert_eq!((wire.status(scheduled.id).as_str(), own.runs(scheduled.id)), ("abandoned", 0));
-    assert_eq!(wire.result(scheduled.id)["reason"], "worker_lost");
-    assert_eq!(wire.story(scheduled.id), ["running→abandoned", "Abandoned"]);
+    assert_eq!((wire.status(execution).as_str(), own.runs(execution)), ("abandoned", 0));
+    assert_eq!(wire.result(execution)["reason"], "worker_lost");
+    assert_eq!(wire.story(execution), ["running→abandoned", "Abandoned"]);
     worker.drain();
 }
 
@@ -205,19 +223,13 @@ fn a_worker_that_is_killed_between_claim_and_acknowledgement_does_not_run_it_aga
 fn a_claim_that_waits_behind_one_of_an_earlier_life_finds_what_that_did() {
     let own = Counting::new("behind");
     let (site, wire) = (&own.site, &own.wire);
-    let worker = ready(site);
-    let number = wire.worker("w");
-    let scheduled = wire.schedule(number, "my.count", &json!({}));
-    let held = wire.lock(scheduled.id);
-    wire.dispatch(&scheduled);
-    wire.await_waiter();
-    worker.kill();
+    let (number, execution, held) = Waiting::of_the_dead(&own);
     let worker = ready(site);
     // Both lives' claims wait, the earlier one first: when its turn comes, the later one saw the row as it was.
     wire.await_waiters(2);
     wire.release(held);
-    wire.await_completion(scheduled.id);
-    assert_eq!((wire.status(scheduled.id).as_str(), own.runs(scheduled.id)), ("abandoned", 0));
+    wire.await_completion(execution);
+    assert_eq!((wire.status(execution).as_str(), own.runs(execution)), ("abandoned", 0));
     own.assert_goes_on(number);
     worker.drain();
 }
@@ -225,16 +237,11 @@ fn a_claim_that_waits_behind_one_of_an_earlier_life_finds_what_that_did() {
 #[test]
 fn a_cancellation_that_a_claim_had_to_wait_for_is_announced() {
     let own = Counting::new("cancel_first");
-    let (site, wire) = (&own.site, &own.wire);
-    let worker = ready(site);
-    let number = wire.worker("w");
-    let scheduled = wire.schedule(number, "my.count", &json!({}));
-    let cancelling = wire.cancelling(scheduled.id);
-    wire.dispatch(&scheduled);
-    wire.await_waiter();
-    wire.block_on(cancelling.commit()).expect("a database");
-    wire.await_completion(scheduled.id);
-    assert_eq!((wire.status(scheduled.id).as_str(), own.runs(scheduled.id)), ("cancelled", 0));
+    let wire = &own.wire;
+    let Waiting { worker, execution, held, .. } = Waiting::behind(&own, Wire::cancelling);
+    wire.block_on(held.commit()).expect("a database");
+    wire.await_completion(execution);
+    assert_eq!((wire.status(execution).as_str(), own.runs(execution)), ("cancelled", 0));
     worker.drain();
 }
 
@@ -242,18 +249,12 @@ fn a_cancellation_that_a_claim_had_to_wait_for_is_announced() {
 fn a_claim_that_outlives_its_worker_leaves_nothing_running_for_ever() {
     let own = Counting::new("outlived");
     let (site, wire) = (&own.site, &own.wire);
-    let worker = ready(site);
-    let number = wire.worker("w");
-    let scheduled = wire.schedule(number, "my.count", &json!({}));
-    let held = wire.lock(scheduled.id);
-    wire.dispatch(&scheduled);
-    wire.await_waiter();
-    worker.kill();
+    let (number, execution, held) = Waiting::of_the_dead(&own);
     // The next life takes stock while the old claim still waits to be carried out.
     let worker = ready(site);
     wire.release(held);
-    wire.await_completion(scheduled.id);
-    let (status, runs) = (wire.status(scheduled.id), own.runs(scheduled.id));
+    wire.await_completion(execution);
+    let (status, runs) = (wire.status(execution), own.runs(execution));
     assert!(
         matches!((status.as_str(), runs), ("abandoned", 0) | ("completed", 1)),
         "{status}, ran {runs} times"
