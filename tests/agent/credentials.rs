@@ -100,10 +100,22 @@ struct House {
     safe: tempfile::TempDir,
 }
 
+/// A place where a credential can be hidden: nobody else may make anything above it. The project itself may have been
+/// built below `/tmp`, which is none.
+fn sheltered() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let places = [Some(env!("CARGO_TARGET_TMPDIR").into()), Some("/var/lib".into()), home];
+    let is_sheltered = |place: &PathBuf| {
+        let open = |above: &Path| above.metadata().is_ok_and(|found| found.permissions().mode() & 0o002 != 0);
+        !place.ancestors().any(open) && tempfile::tempdir_in(place).is_ok()
+    };
+    places.into_iter().flatten().find(is_sheltered).expect("a directory that is not open to everybody")
+}
+
 impl House {
     fn new() -> Self {
         let plane = Plane::new();
-        let safe = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory of our own");
+        let safe = tempfile::tempdir_in(sheltered()).expect("a directory of our own");
         let house = Self { plane, safe };
         for (path, text) in [
             (house.password_file(), format!("{MARK}-file\n")),
