@@ -14,6 +14,7 @@
 //! | how does one execution live and die? | [`execution`] |
 //! | how is a process run, watched and ended? | [`process`] (the only `unsafe`) |
 //! | what must not leak? | [`secrets`] |
+//! | whom do we trust over TLS? | `tls` |
 //! | how does anyone see it? | [`telemetry`] |
 
 pub mod api;
@@ -31,6 +32,7 @@ pub mod worker;
 
 mod backoff;
 mod error;
+mod tls;
 mod volume;
 
 pub use error::{Error, ErrorKind, Result};

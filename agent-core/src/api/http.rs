@@ -11,17 +11,15 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::refusal;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::Authorities;
 
 /// A connection that takes longer to be made will not be.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -62,7 +60,7 @@ impl Client {
         }
         let (tls, usual_port) = match scheme {
             "http" => (None, 80),
-            "https" => (Some(connector(ca_file)?), 443),
+            "https" => (Some(Authorities { file: ca_file, setting: "api.ca_file" }.connector()?), 443),
             _ => return Err(not_a_url()),
         };
         Ok(Self {
@@ -254,27 +252,6 @@ impl Body {
     }
 }
 
-/// Trusts the roots that are built in, and those of the file.
-fn connector(ca_file: Option<&Path>) -> Result<TlsConnector> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = ca_file {
-        let unusable = |error: &dyn std::error::Error| {
-            Error::new(ErrorKind::Invalid, format!("cannot use `api.ca_file` {}", path.display()))
-                .because(error.to_string())
-        };
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
-            let certificate = certificate.map_err(|error| unusable(&error))?;
-            roots.add(certificate).map_err(|error| unusable(&error))?;
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(ErrorKind::System, "cannot set up TLS").because(error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,11 +266,5 @@ mod tests {
             let error = Client::new(wrong, None).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_file_without_certificates_is_named() {
-        let error = Client::new("https://api.example", Some(Path::new("/nowhere.pem"))).unwrap_err();
-        assert!(error.to_string().contains("`api.ca_file` /nowhere.pem"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
     QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::tcp::OwnedTLSConfig;
+use lapin::tcp::AsyncTcpStream;
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::broker_stream::{ClientRuntime, Dialer};
 use super::consumer::{self, Inbox, Receipt};
 use super::required;
 use super::topology::{self, Role, WorkerQueue};
@@ -24,6 +25,7 @@ use super::waiting::Waiting;
 use crate::config::ServersConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::WorkerId;
+use crate::tls::Authorities;
 
 /// A step of connecting that takes longer will not end.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +46,7 @@ pub(super) struct Broker {
 #[derive(Debug)]
 struct Shared {
     uri: AMQPUri,
-    ca: Option<String>,
+    dialer: Dialer,
     address: String,
     name: String,
     /// The connection, while there is one.
@@ -84,20 +86,18 @@ impl Broker {
     /// Prepares to connect; nothing is connected yet. `name` is what the broker's operators see.
     pub(super) fn new(servers: &ServersConfig, name: &str, inbox: Inbox) -> Result<Self> {
         let url = required(servers.broker_url.as_ref(), "message_queue.url", "ATTUNE__MESSAGE_QUEUE__URL")?;
-        let ca_file = servers.broker_ca.as_deref();
         // The parser repeats the URL, which holds a password, so what is wrong with it is told without its words.
         let mut uri: AMQPUri = url.expose().parse().map_err(|_: String| {
             Error::new(ErrorKind::Invalid, "`message_queue.url` is not an AMQP URL")
                 .hint("it has the form amqp://user:password@host:port/vhost, or amqps:// for TLS")
         })?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        let ca = ca_file.map(std::fs::read_to_string).transpose().map_err(|error| {
-            Error::new(ErrorKind::Invalid, "cannot read `message_queue.ca_file`").because(error)
-        })?;
+        let authorities =
+            Authorities { file: servers.broker_ca.as_deref(), setting: "message_queue.ca_file" };
         let address = format!("{}:{}", uri.authority.host, uri.authority.port);
         let shared = Shared {
             uri,
-            ca,
+            dialer: Dialer::new(authorities.connector()?),
             address,
             name: name.to_owned(),
             link: watch::Sender::new(None),
@@ -176,11 +176,12 @@ impl Broker {
     }
 
     async fn try_connect(&self) -> Result<Link> {
-        let Shared { uri, ca, name, .. } = &*self.shared;
+        let Shared { uri, dialer, name, .. } = &*self.shared;
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
-        let tls = OwnedTLSConfig { identity: None, cert_chain: ca.clone() };
-        let runtime = lapin::runtime::default_runtime().map_err(|error| refused("connect", &error))?;
-        let connecting = Connection::connect_uri_with_config(uri.clone(), properties, tls, runtime);
+        let dialer = dialer.clone();
+        let dial = async move |uri: AMQPUri, _| Ok(AsyncTcpStream::Plain(dialer.dial(&uri).await?));
+        let connecting =
+            Connection::connector(uri.clone(), ClientRuntime::current().into(), dial, properties);
         let connection = step("connect", connecting).await.map_err(|error| match uri.scheme {
             AMQPScheme::AMQPS => error.hint("amqps:// trusts the built-in roots and `message_queue.ca_file`"),
             AMQPScheme::AMQP => error,

@@ -12,6 +12,7 @@
 
 mod artifacts;
 mod broker;
+mod broker_stream;
 mod checkup;
 mod client;
 mod consumer;
