@@ -11,6 +11,22 @@ pub(crate) const FAILED: u8 = 1;
 /// Somebody stopped waiting with Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// The agent itself failed.
+const FAULT: u8 = 70;
+
+/// Ends this process wherever it panics: whatever it was doing, nobody knows any more in what state that is. What it ran
+/// ends with it, and its next life, or another worker, settles what the journal and the rows tell. So the program that
+/// is shipped needs no tables for unwinding, which would be a fifth of it, and no build behaves differently.
+pub(crate) fn end_where_it_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        tell(&format!(
+            "error: the agent failed: {panic}\n  hint: this is a fault of attune-agent; please report it"
+        ));
+        #[expect(clippy::exit, reason = "nothing that is left to be done may be trusted")]
+        std::process::exit(i32::from(FAULT));
+    }));
+}
+
 /// A sentence for the user, with a hint, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -95,4 +111,30 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn tell(text: &str) {
     // Nobody to tell is no reason to fail.
     std::io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Set in the process that is to panic.
+    const TO_PANIC: &str = "ATTUNE_TEST_TO_PANIC";
+
+    #[test]
+    fn a_panic_ends_the_process_with_a_sentence_and_its_own_code() {
+        if std::env::var_os(TO_PANIC).is_some() {
+            end_where_it_panics();
+            std::thread::spawn(|| panic!("at step {}", 2)).join().ok();
+            return;
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = "exit::tests::a_panic_ends_the_process_with_a_sentence_and_its_own_code";
+        let ended = again.args(["--exact", "--nocapture", name]).env(TO_PANIC, "1").output().unwrap();
+        assert_eq!(ended.status.code(), Some(i32::from(FAULT)));
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            told.contains("error: the agent failed: panicked at") && told.contains("at step 2"),
+            "{told}"
+        );
+    }
 }

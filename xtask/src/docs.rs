@@ -1,6 +1,6 @@
 //! `cargo xtask docs`: the reference page, written from the tables in the code and from the program's own help.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::step::{self, Failure, Result};
@@ -87,10 +87,7 @@ impl Programs {
     /// Builds what is asked for the page, with the features that the tests have too: nothing is built twice.
     fn build() -> Result<Self> {
         step::run(&mut step::cargo(&["build", "--workspace", "--locked", "--bins", "--examples"]))?;
-        // They lie where this program lies, whatever the target directory is.
-        let own = std::env::current_exe()
-            .map_err(|error| Failure::new(format!("cannot tell where the programs are: {error}")))?;
-        Ok(Self { directory: own.parent().unwrap_or(Path::new("/")).to_owned() })
+        Ok(Self { directory: step::target_directory()?.join("debug") })
     }
 
     fn table(&self, name: &str) -> Result<String> {

@@ -2,9 +2,11 @@
 //!
 //! This program has no dependencies, so that it runs seconds after a clone, before anything heavy is built.
 
-#![expect(clippy::print_stderr, reason = "a chore talks to whoever runs it")]
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a chore talks to whoever runs it")]
 
+mod dist;
 mod docs;
+mod elf;
 mod machine;
 mod step;
 mod test;
@@ -18,6 +20,9 @@ Usage: cargo xtask <CHORE>
 
 Chores:
   test          Install the interpreters and servers that the tests run (as root, on Debian), then run all tests
+  dist [ARCHITECTURE…]
+                Build the static programs that are shipped into dist/amd64 and dist/arm64
+  dist --again  Build them a second time, elsewhere and from nothing, and fail where the bytes differ
   docs          Write docs/reference.md from the code
   docs --check  Fail where docs/reference.md is not what the code says
 ";
@@ -27,6 +32,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test"] => test::run(),
+        ["dist", "--again"] => dist::reproduce(),
+        ["dist", architectures @ ..] => dist::build(architectures),
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
         _ => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Why a chore ended early, as a sentence.
@@ -54,6 +54,14 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 /// The root of this workspace.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is a directory of the workspace")
+}
+
+/// Where cargo puts what it builds: this program is in a directory of it.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot tell where the programs are: {error}")))?;
+    let target = own.ancestors().nth(2).unwrap_or(Path::new("/"));
+    Ok(target.to_owned())
 }
 
 fn cannot_start(command: &Command, error: &io::Error) -> Failure {

@@ -22,11 +22,8 @@ mod unseal;
 mod variables;
 mod veil;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 pub use claim::{Attempted, Claim, Claimed};
@@ -109,16 +106,7 @@ pub async fn run<R: Executions, Q: Announcements>(
         new: ExecutionStatus::Running,
     };
     queue.announce(vec![started]).unattended();
-    // A bug must cost this execution, not leave it `running` for ever.
-    let carried_out = unless_it_panics(carry_out(&mut claim, workshop, stop, streams)).await;
-    let Carried { mut outcome, leavings } = carried_out.unwrap_or_else(|panic| {
-        tracing::error!(
-            execution = claim.execution().0,
-            panic,
-            "the agent failed while it handled an execution"
-        );
-        Outcome::without_process(Reason::AgentError, format!("the agent failed: {panic}")).into()
-    });
+    let Carried { mut outcome, leavings } = carry_out(&mut claim, workshop, stop, streams).await;
     // From here on nothing is lost. Its files are kept before its end is told, so that whoever learns of it finds them.
     let mut record = Record::Ending(claim.ending(&outcome));
     let entry = workshop.journal.write(&record);
@@ -246,39 +234,5 @@ fn not_started(error: &SpawnError) -> Outcome {
     match error.hint() {
         Some(hint) => outcome.with_hint(hint),
         None => outcome,
-    }
-}
-
-/// Awaits `future`, or returns what it panicked with.
-async fn unless_it_panics<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(move |context| {
-        // After a panic the future is never polled again, so nobody sees what state it was left in.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(panic) => Poll::Ready(Err(message_of(&*panic))),
-        }
-    })
-    .await
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_an_outcome_and_anything_else_passes() {
-        let panicking = async {
-            tokio::task::yield_now().await;
-            panic!("at step {}", 2);
-        };
-        assert_eq!(unless_it_panics(panicking).await, Err::<(), _>("at step 2".to_owned()));
-        assert_eq!(unless_it_panics(async { 7 }).await, Ok(7));
     }
 }

@@ -112,10 +112,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         loop {
             tokio::select! {
                 biased;
-                ended = running.next_end() => match ended {
-                    Some(ended) => take::log_end(&ended),
-                    None => return,
-                },
+                any = running.next_end() => if !any { return },
                 Some(alarm) = alarms.recv() => self.heed_alarm(&alarm, running),
                 // Somebody may still ask to cancel what is being waited for.
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),

@@ -185,7 +185,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                     }
                     Alarm::CutOff(_) => self.heed_alarm(&alarm, running),
                 },
-                Some(ended) = running.next_end() => take::log_end(&ended),
+                true = running.next_end() => {}
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
                 delivery = take::next_dispatch(&*self.queue, self.id), if room => self.take(delivery, running),
             }

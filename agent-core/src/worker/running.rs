@@ -15,14 +15,6 @@ pub(super) struct Running {
     by_task: HashMap<Id, (ExecutionId, StopHandle)>,
 }
 
-/// An execution's task that has ended.
-#[derive(Debug)]
-pub(super) struct EndedTask {
-    pub(super) execution: ExecutionId,
-    /// What it panicked with, had it done so.
-    pub(super) panic: Option<String>,
-}
-
 impl Running {
     pub(super) fn new(room: usize) -> Self {
         Self { room, tasks: JoinSet::new(), by_task: HashMap::new() }
@@ -64,14 +56,12 @@ impl Running {
         }
     }
 
-    /// Awaits the next end; `None` when nothing runs. Dropping the future loses nothing.
-    pub(super) async fn next_end(&mut self) -> Option<EndedTask> {
-        let joined = self.tasks.join_next_with_id().await?;
-        let (id, panic) = match joined {
-            Ok((id, ())) => (id, None),
-            Err(error) => (error.id(), Some(error.to_string())),
-        };
-        let (execution, _) = self.by_task.remove(&id)?;
-        Some(EndedTask { execution, panic })
+    /// Awaits the next end; `false` when nothing runs. Dropping the future loses nothing.
+    pub(super) async fn next_end(&mut self) -> bool {
+        let Some(joined) = self.tasks.join_next_with_id().await else { return false };
+        // One that was given up on has ended too.
+        let id = joined.map_or_else(|abandoned| abandoned.id(), |(id, ())| id);
+        self.by_task.remove(&id);
+        true
     }
 }

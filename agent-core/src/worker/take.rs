@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::held::Held;
-use super::running::{EndedTask, Running};
+use super::running::Running;
 use crate::backoff::Backoff;
 use crate::control_plane::{Delivery, Denied, Notice, Queue, Registry};
 use crate::error::{Error, ErrorKind, Result};
@@ -139,13 +139,6 @@ impl<R: Registry, Q: Queue> Errand<R, Q> {
     async fn acknowledge(&self, receipt: Q::Receipt) {
         // It will be delivered again, and the claim will deny it then.
         log_failure("a dispatch could not be acknowledged", self.queue.ack(receipt).await);
-    }
-}
-
-/// An execution's own panics are outcomes; one that ends its task is the reporting's, and the next life settles it.
-pub(super) fn log_end(ended: &EndedTask) {
-    if let Some(panic) = &ended.panic {
-        tracing::error!(execution = ended.execution.0, panic, "an execution could not be reported");
     }
 }
 
