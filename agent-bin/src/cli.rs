@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -26,13 +27,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "attune-agent", version = VERSION, after_help = AFTER_HELP, max_term_width = 110)]
 pub(crate) struct Cli {
-    /// Configuration file; an empty one is fine
-    #[arg(short, long, global = true, value_name = "PATH", env = "ATTUNE_CONFIG", hide_env_values = true)]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Unique name of this worker [default: `worker-` and the host name]
-    #[arg(short, long, global = true, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 
     /// Print the interpreters found, then `ATTUNE_WORKER_RUNTIMES=…`, and exit; needs nothing
     #[arg(long)]
@@ -40,6 +36,18 @@ pub(crate) struct Cli {
 
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Configuration file; an empty one is fine
+    #[arg(short, long, global = true, value_name = "PATH", env = "ATTUNE_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Unique name of this worker [default: `worker-` and the host name]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,6 +66,8 @@ pub(crate) enum Verb {
     Pack(PackArgs),
     /// Check everything that a worker needs, and say what to do about what is missing
     Doctor(DoctorArgs),
+    /// Ask the worker that runs here whether it is alive, or ready: a probe for images without a shell
+    Health(HealthArgs),
     /// Block until what a worker needs is there, saying once a while what is missing
     Wait(WaitArgs),
     /// Create the control plane's tables where there is no Attune
@@ -135,6 +145,36 @@ pub(crate) struct DoctorArgs {
     /// Print JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// What to ask
+    #[arg(value_enum)]
+    pub(crate) what: HealthOf,
+
+    /// How long the worker may take to answer
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// The worker was started with `run --embedded DIR`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) embedded: Option<PathBuf>,
+}
+
+/// What a worker can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HealthOf {
+    /// Whether it runs and answers; no server has a say in it
+    Live,
+    /// Whether it takes work: active, consuming its queue, connected to both servers, and not draining
+    Ready,
+}
+
+/// A time of more than nothing, and of less than an hour.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.001..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "a number of seconds from 0.001 to 3600".to_owned())
 }
 
 #[derive(Debug, Args)]

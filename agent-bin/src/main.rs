@@ -17,6 +17,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Verb};
 use crate::exit::Failure;
+use crate::session::{Session, Voice};
 
 /// musl gives memory back to the kernel at once and asks for it again, and takes a lock that sleeps each time.
 #[cfg(target_env = "musl")]
@@ -40,26 +41,26 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    if cli.detect_only {
+    let Cli { common, detect_only, verb } = cli;
+    if detect_only {
         return verbs::detect_only::run();
     }
-    // What an init container runs has nothing to configure.
-    if let Some(Verb::Install(args)) = &cli.verb {
-        return verbs::install::run(args);
-    }
-    // A container's PATH, home and credentials are read here and nowhere else.
-    let session = session::Session::new(&cli)?;
-    match cli.verb.unwrap_or_else(|| Verb::Run(cli::RunArgs::default())) {
-        Verb::Run(args) => session.block_on(verbs::run::run(&session, args)),
-        Verb::Demo => session.block_on(verbs::demo::run(&session)),
-        Verb::Exec(args) => session.block_on(verbs::exec::run(&session, args)),
-        Verb::Submit(args) => session.block_on(verbs::submit::run(&session, args)),
-        Verb::Pack(args) => session.block_on(verbs::pack::run(&session, args)),
-        Verb::Doctor(args) => session.block_on(verbs::doctor::run(&session, &args)),
-        Verb::Wait(args) => session.block_on(verbs::wait::run(&session, args)),
-        Verb::Migrate => session.block_on(verbs::migrate::run(&session)),
-        Verb::Probe(args) => verbs::probe::run(&args),
+    // A container's PATH, home and credentials are read there and nowhere else.
+    let (heard, quiet) = (|| Session::new(&common, Voice::Log), || Session::new(&common, Voice::Quiet));
+    match verb.unwrap_or_else(|| Verb::Run(cli::RunArgs::default())) {
+        Verb::Run(args) => heard()?.run(async |session| verbs::run::run(session, args).await),
+        Verb::Demo => quiet()?.run(verbs::demo::run),
+        Verb::Exec(args) => quiet()?.run(async |session| verbs::exec::run(session, args).await),
+        Verb::Submit(args) => quiet()?.run(async |session| verbs::submit::run(session, args).await),
+        Verb::Pack(args) => quiet()?.run(async |session| verbs::pack::run(session, args).await),
+        Verb::Doctor(args) => quiet()?.run(async |session| verbs::doctor::run(session, &args).await),
+        Verb::Wait(args) => heard()?.run(async |session| verbs::wait::run(session, args).await),
+        Verb::Migrate => quiet()?.run(verbs::migrate::run),
+        Verb::Probe(args) => quiet()?.run(async |_| verbs::probe::run(&args)),
+        Verb::Reasons => quiet()?.run(async |_| Ok(verbs::reasons::run())),
+        // What an init container runs has nothing to configure.
         Verb::Install(args) => verbs::install::run(&args),
-        Verb::Reasons => Ok(verbs::reasons::run()),
+        // A probe is answered by the worker that runs, whatever has become of its configuration since.
+        Verb::Health(args) => verbs::health::run(&common, &args),
     }
 }

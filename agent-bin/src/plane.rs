@@ -7,6 +7,7 @@ use agent_core::control_plane::Journal;
 use agent_core::control_plane::attune::{self, Attune};
 use agent_core::control_plane::embedded::{self, Embedded};
 use agent_core::model::{Action, Execution, ExecutionId};
+use agent_core::telemetry::health::Health;
 
 pub(crate) use agent_core::control_plane::attune::Submission;
 
@@ -27,7 +28,7 @@ impl Plane {
         if let Some(directory) = directory {
             return Ok(Self::Embedded(Embedded::open(directory).await?));
         }
-        let attune = Attune::new(&session.config.servers, NAME, 0, Journal::in_memory())?;
+        let attune = Attune::new(&session.config.servers, NAME, 0, Journal::in_memory(), Health::default())?;
         attune.wait().await?;
         Ok(Self::Attune(attune))
     }

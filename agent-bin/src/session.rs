@@ -15,7 +15,7 @@ use agent_core::secrets::{ChildEnvironment, HiddenVariables, Keyring};
 use agent_core::worker::WorkDir;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::{Cli, Verb};
+use crate::cli::Common;
 use crate::exit::Failure;
 
 /// One run of this program.
@@ -25,6 +25,15 @@ pub(crate) struct Session {
     variables: Vec<(OsString, OsString)>,
     hidden: HiddenVariables,
     runtime: Runtime,
+}
+
+/// How a verb speaks beside its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// The log is its voice.
+    Log,
+    /// A log would talk over the answer: only warnings.
+    Quiet,
 }
 
 /// Where a workshop finds and leaves things.
@@ -39,15 +48,12 @@ pub(crate) struct Directories {
 }
 
 impl Session {
-    pub(crate) fn new(cli: &Cli) -> Result<Self, Failure> {
-        let named = cli.name.clone().map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()));
-        // A worker's log is its voice; anywhere else it would talk over the answer.
-        let quiet = !matches!(cli.verb, None | Some(Verb::Run(_) | Verb::Wait(_)));
-        let level = quiet.then(|| ("RUST_LOG".into(), "warn".into()));
+    pub(crate) fn new(common: &Common, voice: Voice) -> Result<Self, Failure> {
+        let level = (voice == Voice::Quiet).then(|| ("RUST_LOG".into(), "warn".into()));
         let mut variables: Vec<_> = std::env::vars_os().collect();
         // What comes first wins: the command line, the environment, this verb's own default.
-        let environment = named.into_iter().chain(variables.clone()).chain(level);
-        let config = Config::load(&Sources::read(cli.config.as_deref(), environment)?)?;
+        let environment = common.named().into_iter().chain(variables.clone()).chain(level);
+        let config = Config::load(&Sources::read(common.config.as_deref(), environment)?)?;
         // From here on credentials are where they are used, and nowhere else.
         let hidden = HiddenVariables::new(&config.worker.hidden_variables);
         agent_core::process::wipe_variables(|name| hidden.cover(name));
@@ -61,8 +67,8 @@ impl Session {
         Ok(Self { config, variables, hidden, runtime })
     }
 
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+    pub(crate) fn run<T>(&self, work: impl AsyncFnOnce(&Self) -> T) -> T {
+        self.runtime.block_on(work(self))
     }
 
     /// What executions share; `found` is what they can be run with, `leases` what keeps account of environments.
@@ -98,6 +104,13 @@ impl Session {
             limits: self.config.worker.limits,
             journal,
         })
+    }
+}
+
+impl Common {
+    /// The variable that the command line's name for this worker stands for.
+    pub(crate) fn named(&self) -> Option<(OsString, OsString)> {
+        self.name.clone().map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()))
     }
 }
 

@@ -9,6 +9,7 @@ mod drain;
 mod environments;
 mod exec;
 mod finality;
+mod health;
 mod init;
 mod install;
 mod limits;

@@ -67,6 +67,12 @@ impl Ran {
         self.assert_error(code, sentence, 1);
     }
 
+    /// That the command line was refused, with words that hold `sentence`.
+    pub(crate) fn assert_usage(&self, sentence: &str) {
+        assert_eq!(self.code, 2, "{}", self.stderr);
+        assert!(self.stderr.contains(sentence), "{}", self.stderr);
+    }
+
     fn assert_error(&self, code: i32, sentence: &str, count: usize) -> Vec<&str> {
         let lines: Vec<_> = self.stderr.lines().collect();
         assert_eq!(self.code, code, "{}", self.stderr);
@@ -196,6 +202,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(command: &mut Command) -> Self {
+        let worker = Self::spawn(command);
+        worker.wait_for("the worker takes work");
+        worker
+    }
+
+    /// Starts it; it may not take work yet.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child =
             command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the agent starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -207,9 +220,7 @@ impl Worker {
                 }
             }
         });
-        let worker = Self { child, lines };
-        worker.wait_for("the worker takes work");
-        worker
+        Self { child, lines }
     }
 
     /// Reads the log until a line holds `text`; returns that line.

@@ -8,6 +8,7 @@ mod commands;
 mod dispatch;
 mod drain;
 mod environments;
+mod health;
 mod hostile;
 mod messages;
 mod outages;

@@ -22,7 +22,7 @@ struct Outage {
     rabbit: Rabbit,
 }
 
-fn servers() -> (Postgres, Rabbit) {
+pub(crate) fn servers() -> (Postgres, Rabbit) {
     std::thread::scope(|scope| {
         let rabbit = scope.spawn(Rabbit::start);
         (Postgres::options().durable(true).start(), rabbit.join().expect("a broker"))

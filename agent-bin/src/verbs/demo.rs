@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use agent_core::control_plane::Journal;
 use agent_core::control_plane::embedded::{Embedded, Submission};
 use agent_core::model::{Execution, ExecutionId, ExecutionStatus};
+use agent_core::telemetry::health::Health;
 use agent_core::worker::Worker;
 use runtime_probe::Interpreter;
 use tokio::sync::mpsc;
@@ -49,7 +50,8 @@ pub(crate) async fn run(session: &Session) -> Result<ExitCode, Failure> {
     let mut config = session.config.worker.clone();
     // As many at once as there are cores: interpreters that compile would only slow each other down.
     config.max_concurrent = std::thread::available_parallelism().map_or(1, usize::from);
-    let worker = Worker::start(config, Arc::clone(&plane), Arc::clone(&plane), workshop).await?;
+    let (registry, queue) = (Arc::clone(&plane), Arc::clone(&plane));
+    let worker = Worker::start(config, registry, queue, workshop, Health::default()).await?;
     let (stop, orders) = mpsc::channel(1);
     let working = tokio::spawn(worker.run(orders));
 

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod detect_only;
 pub(crate) mod doctor;
 pub(crate) mod exec;
+pub(crate) mod health;
 pub(crate) mod install;
 pub(crate) mod migrate;
 pub(crate) mod pack;

@@ -1,6 +1,6 @@
 //! `attune-agent run`: be a worker until told to stop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use agent_core::control_plane::attune::Attune;
 use agent_core::control_plane::embedded::Embedded;
 use agent_core::control_plane::{EnvironmentLeases, Queue, Registry};
 use agent_core::execution::Workshop;
-use agent_core::worker::{Shutdown, WorkDir, Worker};
+use agent_core::telemetry::health::{Health, Phase, Serving, serve};
+use agent_core::worker::{Shutdown, WorkDir, Worker, work_directories};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -33,9 +34,11 @@ async fn embedded(
 ) -> Result<ExitCode, Failure> {
     let plane = Arc::new(open(directory).await?);
     let work_dir = WorkDir::of_worker(&session.config.worker.name, &[plane.journals_dir()])?;
+    let health = Health::default();
+    let _serving = tell(&health, &work_dir);
     let directories = Directories::below(directory, work_dir.private_dir());
     let workshop = session.workshop(lookup::interpreters()?, directories, work_dir.journal()?, None)?;
-    let done = work(session, &plane, workshop, orders).await;
+    let done = work(session, &plane, workshop, orders, health).await;
     plane.close().await;
     done
 }
@@ -44,10 +47,13 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     let config = &session.config;
     config.security.check_tokens()?;
     let work_dir = WorkDir::of_worker(&config.worker.name, &work_directories(&config.worker.work_dir))?;
+    let health = Health::default();
+    let _serving = tell(&health, &work_dir);
     let journal = work_dir.journal()?;
     let name = format!("attune-agent {}", config.worker.name);
     // Both connections are made while the interpreters are looked for and the helper process starts.
-    let plane = Attune::new(&config.servers, &name, config.worker.max_concurrent, Arc::clone(&journal))?;
+    let concurrent = config.worker.max_concurrent;
+    let plane = Attune::new(&config.servers, &name, concurrent, Arc::clone(&journal), health.clone())?;
     let plane = Arc::new(plane);
     let api = transfer::api(config)?;
     let mut directories = Directories::configured(config, &work_dir);
@@ -57,7 +63,7 @@ async fn attune(session: &Session, orders: mpsc::Receiver<Shutdown>) -> Result<E
     let workshop = session.workshop(lookup::interpreters()?, directories, journal, Some(leases))?;
     let api_url = Some(config.api_url.clone());
     let workshop = Workshop { artifacts, remote_packs, api_url, ..workshop };
-    let done = work(session, &plane, workshop, orders).await;
+    let done = work(session, &plane, workshop, orders, health).await;
     plane.close().await;
     done
 }
@@ -67,21 +73,26 @@ async fn work<P: Registry + Queue>(
     plane: &Arc<P>,
     workshop: Workshop,
     mut orders: mpsc::Receiver<Shutdown>,
+    health: Health,
 ) -> Result<ExitCode, Failure> {
     let config = session.config.worker.clone();
-    let starting = Worker::start(config, Arc::clone(plane), Arc::clone(plane), Arc::new(workshop));
+    let (registry, queue) = (Arc::clone(plane), Arc::clone(plane));
+    let starting = Worker::start(config, registry, queue, Arc::new(workshop), health.clone());
     let worker = tokio::select! {
         started = starting => started?,
-        _ = orders.recv() => return Ok(ExitCode::SUCCESS),
+        _ = orders.recv() => {
+            health.enter(Phase::Draining);
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     worker.run(orders).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the worker's own directory may be: as configured, else below the temporary directory, apart from other users'.
-fn work_directories(configured: &Path) -> [PathBuf; 2] {
-    let user = rustix::process::geteuid().as_raw();
-    [configured.to_owned(), std::env::temp_dir().join(format!("attune-agent-{user}"))]
+/// Tells whoever asks how the worker is, from now on. A worker that cannot still works.
+fn tell(health: &Health, work_dir: &WorkDir) -> Option<Serving> {
+    let served = serve(health, work_dir.health_address());
+    served.inspect_err(|error| tracing::warn!(%error, "`attune-agent health` will find no worker here")).ok()
 }
 
 /// Opens the control plane and reads its packs again; one that cannot be read must not keep the others from working.

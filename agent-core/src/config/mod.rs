@@ -307,6 +307,21 @@ impl Sources {
         serde_json::from_value(keys.clone()).map_err(|_| wrong(&format!("{prefix}…"), &keys.to_string()))
     }
 
+    /// The worker's name.
+    fn worker_name(&self) -> Result<String> {
+        let named = self.get("worker.name", |name: &String| !name.trim().is_empty())?;
+        Ok(named.unwrap_or_else(|| format!("worker-{}", hostname())))
+    }
+
+    fn directory(&self, key: &str) -> Result<PathBuf> {
+        self.required(key, |path: &PathBuf| !path.as_os_str().is_empty())
+    }
+
+    /// The worker's name and its directory, whatever else is configured: enough to find a worker that runs.
+    pub fn whereabouts(&self) -> Result<(String, PathBuf)> {
+        Ok((self.worker_name()?, self.directory("worker.work_dir")?))
+    }
+
     fn labels(&self) -> Result<BTreeMap<String, String>> {
         let labels: BTreeMap<String, String> = self.structure("worker.labels")?;
         if labels.iter().any(|(key, value)| key.trim().is_empty() || value.trim().is_empty()) {
@@ -424,7 +439,6 @@ impl Config {
     /// Checks every setting.
     pub fn load(sources: &Sources) -> Result<Self> {
         let positive = |count: &usize| *count > 0;
-        let directory = |key: &str| sources.required(key, |path: &PathBuf| !path.as_os_str().is_empty());
         let process_limits = sources.process_limits()?;
         Ok(Self {
             servers: sources.servers()?,
@@ -436,19 +450,16 @@ impl Config {
                 ca_file: sources.get("api.ca_file", |_: &PathBuf| true)?,
             },
             directories: DirectoriesConfig {
-                packs: directory("packs_base_dir")?,
-                runtime_envs: directory("runtime_envs_dir")?,
-                artifacts: directory("artifacts_dir")?,
+                packs: sources.directory("packs_base_dir")?,
+                runtime_envs: sources.directory("runtime_envs_dir")?,
+                artifacts: sources.directory("artifacts_dir")?,
             },
             environments: EnvironmentsConfig {
                 build_timeout: sources.seconds("environments.build_timeout")?,
                 retention: sources.seconds("environments.retention")?,
             },
             worker: WorkerConfig {
-                name: match sources.get("worker.name", |name: &String| !name.trim().is_empty())? {
-                    Some(name) => name,
-                    None => format!("worker-{}", hostname()),
-                },
+                name: sources.worker_name()?,
                 worker_type: sources.required("worker.worker_type", |_: &WorkerType| true)?,
                 runtimes: sources.list("worker.runtimes")?,
                 labels: sources.labels()?,
@@ -458,7 +469,7 @@ impl Config {
                 heartbeat: sources.seconds("worker.heartbeat_interval")?,
                 shutdown_timeout: sources.seconds("worker.shutdown_timeout")?,
                 fencing_timeout: sources.seconds("worker.fencing_timeout")?,
-                work_dir: directory("worker.work_dir")?,
+                work_dir: sources.directory("worker.work_dir")?,
                 log_retention: Retention {
                     policy: sources
                         .required("worker.execution_log_retention_policy", |_: &RetentionPolicy| true)?,

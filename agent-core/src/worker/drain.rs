@@ -13,6 +13,7 @@ use crate::backoff::pause_until;
 use crate::control_plane::{Queue, Registry};
 use crate::execution::Stop;
 use crate::model::WorkerStatus;
+use crate::telemetry::health::Phase;
 
 /// The grace period in parts, so that all of a drain fits into it.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         let grace = self.config.shutdown_timeout;
         let schedule = Schedule::new(grace, self.config.limits.kill_grace);
         self.draining.cancel();
+        self.health.enter(Phase::Draining);
         tracing::info!(
             worker = self.id.0,
             running = running.len(),

@@ -12,9 +12,13 @@ use crate::backoff::{Backoff, pause_until};
 use crate::control_plane::Registry;
 use crate::error::{Error, ErrorKind};
 use crate::model::WorkerId;
+use crate::telemetry::health::{Health, Server};
 
 /// An answer that takes longer than this will not come.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever asks how the worker is wants to know how it is now: for them, the next beat comes this long after the last one.
+const BEAT_FOR_ASKERS: Duration = Duration::from_secs(5);
 
 /// Why a worker has to stop what it runs.
 #[derive(Debug)]
@@ -37,12 +41,14 @@ pub(super) fn start<R: Registry>(
     worker: WorkerId,
     registry: Arc<R>,
     rhythm: Rhythm,
+    health: Health,
 ) -> (JoinHandle<()>, mpsc::Receiver<Alarm>) {
     let (alarms, receiver) = mpsc::channel(4);
     let task = tokio::spawn(async move {
         let mut backoff = Backoff::default();
         let mut seen = Instant::now();
         let mut alarmed = false;
+        let mut away = None;
         loop {
             let begun = Instant::now();
             let give_up = pause_until(if alarmed { begun + ANSWER_PATIENCE } else { seen + rhythm.patience });
@@ -55,7 +61,7 @@ pub(super) fn start<R: Registry>(
                     if alarmed {
                         tracing::info!(worker = worker.0, "the database is there again");
                     }
-                    (seen, alarmed) = (begun, false);
+                    (seen, alarmed, away) = (begun, false, None);
                     backoff.reset();
                     rhythm.period
                 }
@@ -74,6 +80,10 @@ pub(super) fn start<R: Registry>(
                 }
                 None => Duration::ZERO,
             };
+            let failed = seen != begun;
+            if failed {
+                away.get_or_insert_with(|| health.away(Server::Database));
+            }
             let next = begun + pause;
             let deadline = seen + rhythm.patience;
             if !alarmed && next.max(Instant::now()) >= deadline {
@@ -81,8 +91,17 @@ pub(super) fn start<R: Registry>(
                 alarmed = true;
                 alarms.send(Alarm::CutOff(rhythm.patience)).await.ok();
             }
-            pause_until(next).await;
+            tokio::select! {
+                () = pause_until(next) => {}
+                () = asked(&health, begun) => {}
+            }
         }
     });
     (task, receiver)
+}
+
+/// Awaits that somebody asks how the worker is, a while after the beat of `begun`.
+async fn asked(health: &Health, begun: Instant) {
+    pause_until(begun + BEAT_FOR_ASKERS).await;
+    health.asked().await;
 }

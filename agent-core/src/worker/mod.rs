@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use capabilities::{Offer, available, capabilities};
-pub use work_dir::WorkDir;
+pub use work_dir::{WorkDir, work_directories};
 
 use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
@@ -32,6 +32,7 @@ use crate::control_plane::{Queue, Record, Registry};
 use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
 use crate::model::{Registration, WorkerId, WorkerStatus};
+use crate::telemetry::health::{Health, Phase};
 
 /// How long the last files of executions that have ended may take to arrive.
 const LAST_FILES: Duration = Duration::from_secs(2);
@@ -49,6 +50,7 @@ pub struct Worker<R, Q> {
     draining: CancellationToken,
     /// The claims of this life.
     held: Held,
+    health: Health,
 }
 
 /// How somebody outside tells a worker to stop.
@@ -75,6 +77,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         registry: Arc<R>,
         queue: Arc<Q>,
         workshop: Arc<Workshop>,
+        health: Health,
     ) -> Result<Self> {
         let offer = capabilities(&workshop.interpreters, &config);
         for missing in &offer.missing {
@@ -98,7 +101,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         }
         let draining = CancellationToken::new();
         let held = Held::default();
-        let worker = Self { id, config, registry, queue, workshop, registration, draining, held };
+        let worker = Self { id, config, registry, queue, workshop, registration, draining, held, health };
         worker.take_over().await?;
         Ok(worker)
     }
@@ -139,11 +142,13 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         until_available("the worker's queues could not be declared", || self.queue.declare(self.id)).await?;
         let active = || self.registry.set_status(self.id, WorkerStatus::Active);
         until_available("the worker could not be shown as active", active).await?;
+        self.health.enter(Phase::Working);
         tracing::info!(worker = self.id.0, name = %self.config.name,
             runtimes = ?self.registration.capabilities.runtimes, "the worker takes work");
         self.workshop.environments.tidy();
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
-        let (heartbeat, mut alarms) = heartbeat::start(self.id, Arc::clone(&self.registry), rhythm);
+        let (heartbeat, mut alarms) =
+            heartbeat::start(self.id, Arc::clone(&self.registry), rhythm, self.health.clone());
         let mut running = Running::new(self.config.max_concurrent);
         let end = self.work(&mut running, &mut orders, &mut alarms).await;
         let order = match &end {

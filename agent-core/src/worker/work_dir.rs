@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::control_plane::Journal;
 use crate::error::{Doing, Error, ErrorKind, Result};
+use crate::telemetry::health::Address;
 
 /// The working directory of one worker. As long as it lives, no other process is the same worker.
 ///
@@ -15,9 +16,12 @@ use crate::error::{Doing, Error, ErrorKind, Result};
 /// DIR/<name>.lock      held while the worker lives
 /// DIR/<name>.journal   what could not be delivered yet
 /// DIR/<name>.private/  parameters and code in files; emptied when the worker starts
+/// DIR/<name>.health    a socket that says how the worker is
 /// ```
 #[derive(Debug)]
 pub struct WorkDir {
+    /// The worker's name as one path component.
+    name: String,
     /// `None` where there is no directory.
     place: Option<Place>,
 }
@@ -25,8 +29,7 @@ pub struct WorkDir {
 #[derive(Debug)]
 struct Place {
     directory: PathBuf,
-    /// The worker's name as one path component.
-    name: String,
+    private: PathBuf,
     _lock: File,
 }
 
@@ -49,14 +52,13 @@ impl WorkDir {
             "there is no directory for the journal: what is not delivered \
             before this worker is killed will be settled as lost; `worker.work_dir` names a directory"
         );
-        Ok(Self { place: None })
+        Ok(Self { name: component(name), place: None })
     }
 
     fn take(name: &str, directory: &Path) -> Result<Self> {
         let file = component(name);
         let lock = lock(&directory.join(format!("{file}.lock")), name)?;
-        let place = Place { directory: directory.to_owned(), name: file, _lock: lock };
-        let private = place.private();
+        let private = directory.join(format!("{file}.private"));
         let describe = || format!("empty {}", private.display());
         // What is there was left by a life that was killed.
         match std::fs::remove_dir_all(&private) {
@@ -64,13 +66,14 @@ impl WorkDir {
             _ => {}
         }
         private_directory(&private).doing(describe)?;
-        Ok(Self { place: Some(place) })
+        let place = Place { directory: directory.to_owned(), private, _lock: lock };
+        Ok(Self { name: file, place: Some(place) })
     }
 
     /// What earlier lives could not deliver, and this one cannot yet.
     pub fn journal(&self) -> Result<Arc<Journal>> {
         match &self.place {
-            Some(place) => Journal::open(&place.directory.join(format!("{}.journal", place.name))),
+            Some(place) => Journal::open(&place.directory.join(format!("{}.journal", self.name))),
             None => Ok(Journal::in_memory()),
         }
     }
@@ -78,14 +81,29 @@ impl WorkDir {
     /// Where files go that nobody else may read: emptied when the worker starts, so that nothing outlives a life that was
     /// killed. `None` where there is no directory.
     pub fn private_dir(&self) -> Option<PathBuf> {
-        self.place.as_ref().map(Place::private)
+        self.place.as_ref().map(|place| place.private.clone())
+    }
+
+    /// Where the worker says how it is.
+    pub fn health_address(&self) -> Address {
+        match &self.place {
+            Some(place) => Address::in_directory(&place.directory, &self.name),
+            None => Address::without_directory(&self.name),
+        }
+    }
+
+    /// Where the worker `name` says how it is, had it chosen among these directories: one of these addresses.
+    pub fn health_addresses(name: &str, directories: &[PathBuf]) -> Vec<Address> {
+        let name = component(name);
+        let somewhere = directories.iter().map(|directory| Address::in_directory(directory, &name));
+        somewhere.chain([Address::without_directory(&name)]).collect()
     }
 }
 
-impl Place {
-    fn private(&self) -> PathBuf {
-        self.directory.join(format!("{}.private", self.name))
-    }
+/// Where the worker's own directory may be: as configured, else below the temporary directory, apart from other users'.
+pub fn work_directories(configured: &Path) -> [PathBuf; 2] {
+    let user = rustix::process::geteuid().as_raw();
+    [configured.to_owned(), std::env::temp_dir().join(format!("attune-agent-{user}"))]
 }
 
 /// A name as one path component, and a different one for each name.

@@ -25,6 +25,7 @@ use super::waiting::Waiting;
 use crate::config::ServersConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::WorkerId;
+use crate::telemetry::health::{Health, Server};
 use crate::tls::Authorities;
 
 /// A step of connecting that takes longer will not end.
@@ -108,15 +109,18 @@ impl Broker {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Keeps a connection from now on, until it is closed.
-    pub(super) fn keep(&self) -> JoinHandle<()> {
-        let broker = self.clone();
+    /// Keeps a connection from now on, until it is closed. `health` is told while there is none.
+    pub(super) fn keep(&self, health: &Health) -> JoinHandle<()> {
+        let (broker, health) = (self.clone(), health.clone());
+        let mut away = Some(health.away(Server::Broker));
         tokio::spawn(async move {
             let keeping = async {
                 loop {
                     let link = Arc::new(broker.connect().await);
                     broker.shared.link.send_replace(Some(Arc::clone(&link)));
+                    away = None;
                     link.broken.cancelled().await;
+                    away = Some(health.away(Server::Broker));
                     broker.shared.link.send_replace(None);
                     // It may be half alive; closing it makes the broker deliver elsewhere what it had delivered here.
                     timeout(STEP_PATIENCE, link.connection.close(200, "reconnecting".into())).await.ok();

@@ -50,6 +50,7 @@ use self::publisher::Publisher;
 use super::{Delivery, Journal, Notice};
 use crate::config::{Secret, ServersConfig};
 use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::health::{Health, Server};
 
 /// The control plane of Attune, as one worker or one command uses it. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -68,10 +69,12 @@ struct Shared {
     /// How many dispatches the broker delivers ahead of their acknowledgements.
     prefetch: u16,
     keeper: Mutex<Option<JoinHandle<()>>>,
+    health: Health,
 }
 
 impl Attune {
-    /// Begins to connect to both servers. Nothing is awaited: what needs a server waits for it.
+    /// Begins to connect to both servers. Nothing is awaited: what needs a server waits for it. `health` is told while
+    /// one is away.
     ///
     /// # Errors
     /// Where the configuration names no servers, or names them in a way that cannot be used.
@@ -80,11 +83,12 @@ impl Attune {
         name: &str,
         max_concurrent: usize,
         journal: Arc<Journal>,
+        health: Health,
     ) -> Result<Self> {
         let database = Database::new(&Access::of(servers)?)?;
         let (inbox, (dispatches, notices)) = Inbox::new();
         let broker = Broker::new(servers, name, inbox)?;
-        let keeper = Mutex::new(Some(broker.keep()));
+        let keeper = Mutex::new(Some(broker.keep(&health)));
         Ok(Self {
             shared: Arc::new(Shared {
                 publisher: Publisher::start(broker.clone()),
@@ -95,13 +99,18 @@ impl Attune {
                 notices: AsyncMutex::new(notices),
                 prefetch: u16::try_from(max_concurrent).unwrap_or(u16::MAX),
                 keeper,
+                health,
             }),
         })
     }
 
     /// Awaits both servers, saying what is missing.
     pub async fn wait(&self) -> Result<()> {
-        let (link, ()) = tokio::join!(self.shared.broker.link(), self.shared.database.wait());
+        let database = async {
+            let _away = self.shared.health.away(Server::Database);
+            self.shared.database.wait().await;
+        };
+        let (link, ()) = tokio::join!(self.shared.broker.link(), database);
         link.map(|_| ())
     }
 
@@ -137,7 +146,7 @@ pub async fn await_schema(servers: &ServersConfig) -> Result<()> {
 pub async fn await_broker(servers: &ServersConfig) -> Result<()> {
     let (inbox, _arrivals) = Inbox::new();
     let broker = Broker::new(servers, "attune-agent wait", inbox)?;
-    let keeper = broker.keep();
+    let keeper = broker.keep(&Health::default());
     broker.link().await?;
     broker.close();
     // It ends by itself once it has said goodbye.

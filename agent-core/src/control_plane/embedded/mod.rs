@@ -98,7 +98,12 @@ impl Embedded {
 
     /// Where workers keep what they could not deliver yet.
     pub fn journals_dir(&self) -> PathBuf {
-        self.shared.directory.join("journals")
+        Self::journals_below(&self.shared.directory)
+    }
+
+    /// Where the workers of the control plane in `directory` keep what they could not deliver yet.
+    pub fn journals_below(directory: &Path) -> PathBuf {
+        directory.join("journals")
     }
 
     /// Closes the file; nothing may be asked afterwards.
