@@ -142,6 +142,10 @@ pub(crate) struct SubmitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// Check only what the image and the container bring; needs no server and no configuration
+    #[arg(long)]
+    pub(crate) image: bool,
+
     /// Print JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,

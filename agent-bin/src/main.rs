@@ -53,6 +53,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Exec(args) => quiet()?.run(async |session| verbs::exec::run(session, args).await),
         Verb::Submit(args) => quiet()?.run(async |session| verbs::submit::run(session, args).await),
         Verb::Pack(args) => quiet()?.run(async |session| verbs::pack::run(session, args).await),
+        // What an image offers has nothing to do with what is configured.
+        Verb::Doctor(args) if args.image => verbs::doctor::run_image(&args),
         Verb::Doctor(args) => quiet()?.run(async |session| verbs::doctor::run(session, &args).await),
         Verb::Wait(args) => heard()?.run(async |session| verbs::wait::run(session, args).await),
         Verb::Migrate => quiet()?.run(verbs::migrate::run),

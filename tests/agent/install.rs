@@ -4,21 +4,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Ran, agent, behind};
+use crate::support::{Ran, agent, behind, mounted};
 
 fn install(directory: &Path) -> Command {
     let mut command = agent();
     command.arg("install").arg(directory);
     command
-}
-
-/// Runs `command` in a mount namespace of its own, where `mount` has been carried out; `None` where this user cannot.
-fn mounted(mount: &str, command: &Command) -> Option<Ran> {
-    let wrapper = ["unshare", "--mount", "sh", "-ec", &format!("{mount}\nexec \"$@\""), "sh"];
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    Some(Ran::of(&mut behind(&wrapper, command)))
 }
 
 #[test]

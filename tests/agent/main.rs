@@ -5,6 +5,7 @@ mod concurrency;
 mod crash;
 mod credentials;
 mod demo;
+mod doctor;
 mod drain;
 mod environments;
 mod exec;

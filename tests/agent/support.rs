@@ -38,6 +38,15 @@ pub(crate) fn behind(wrapper: &[&str], command: &Command) -> Command {
     wrapped
 }
 
+/// Runs `command` in a mount namespace of its own, where `mount` has been carried out; `None` where this user cannot.
+pub(crate) fn mounted(mount: &str, command: &Command) -> Option<Ran> {
+    let wrapper = ["unshare", "--mount", "sh", "-ec", &format!("{mount}\nexec \"$@\""), "sh"];
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    Some(Ran::of(&mut behind(&wrapper, command)))
+}
+
 /// What a command printed and how it ended.
 pub(crate) struct Ran {
     pub(crate) code: i32,

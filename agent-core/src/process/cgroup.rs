@@ -264,8 +264,14 @@ impl Group {
         })
     }
 
-    fn number(&self, file: &str) -> Option<u64> {
-        fs::read_to_string(self.directory.join(file)).ok()?.trim().parse().ok()
+    /// The number that one of its files holds.
+    pub(super) fn number(&self, file: &str) -> Option<u64> {
+        self.text(file)?.trim().parse().ok()
+    }
+
+    /// What one of its files holds.
+    pub(super) fn text(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.directory.join(file)).ok()
     }
 }
 

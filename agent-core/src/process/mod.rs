@@ -24,6 +24,7 @@
 mod cgroup;
 mod child;
 mod confinement;
+mod container;
 mod hardening;
 mod hidden_files;
 mod init;
@@ -38,6 +39,7 @@ mod zygote;
 
 pub use child::{Child, Ended, Usage};
 pub use confinement::Confinement;
+pub use container::ContainerLimits;
 pub use hardening::{allow_dumps, harden, is_hardened, wipe_variables};
 pub use hidden_files::Exposed;
 pub use init::leave_orphans_to_init;
