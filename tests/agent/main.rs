@@ -23,4 +23,5 @@ mod secrets;
 mod stopping;
 mod submit;
 mod support;
+mod try_image;
 mod version;

@@ -53,6 +53,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "rabbitmq-server", program: "rabbitmq-server", serves: "the control plane's messages" },
     Package { name: "ruby", program: "ruby", serves: "core.ruby" },
     Package { name: "ruby-bundler", program: "bundle", serves: "environments of core.ruby" },
+    Package { name: "shellcheck", program: "shellcheck", serves: "the project's own scripts" },
     Package { name: "tcl", program: "tclsh", serves: "examples.tcl" },
     Package { name: "zsh", program: "zsh", serves: "core.shell as macOS has it" },
 ];

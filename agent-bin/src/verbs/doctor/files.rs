@@ -18,8 +18,8 @@ const CERTIFICATES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// What container runtimes give by default.
-const USUAL_SHM: u64 = 64 << 20;
+/// What container runtimes give by default: 64 MiB, or 64 000 KiB.
+const USUAL_SHM: u64 = 64_000 << 10;
 
 pub(super) fn checks(found: &Report) -> Vec<Check> {
     let path = std::env::var_os("PATH");
@@ -32,7 +32,8 @@ pub(super) fn checks(found: &Report) -> Vec<Check> {
 
 /// A file that is made and removed at once.
 pub(super) fn try_to_write(directory: &Path) -> std::io::Result<()> {
-    tempfile::NamedTempFile::new_in(directory).map(drop)
+    // The library's own words name a file that nobody knows.
+    tempfile::NamedTempFile::new_in(directory).map(drop).map_err(|error| error.kind().into())
 }
 
 fn root() -> Check {
