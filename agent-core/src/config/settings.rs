@@ -413,7 +413,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "log.level",
         plain_variable: Some("RUST_LOG"),
         default: Some("info"),
-        takes: "one of trace, debug, info, warn, error, or a filter such as info,agent_core=debug",
+        takes: "one of trace (debug in what is shipped), debug, info, warn, error, or a filter such as info,agent_core=debug",
         about: "What is logged.",
     },
     Setting {
