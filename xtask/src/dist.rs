@@ -16,11 +16,13 @@ struct Platform {
     architecture: &'static str,
     /// As Rust names it.
     target: &'static str,
+    /// What links it: a script beside the C compiler's, or Rust's own linker where that is `None`.
+    linker: Option<&'static str>,
 }
 
 const PLATFORMS: [Platform; 2] = [
-    Platform { architecture: "amd64", target: "x86_64-unknown-linux-musl" },
-    Platform { architecture: "arm64", target: "aarch64-unknown-linux-musl" },
+    Platform { architecture: "amd64", target: "x86_64-unknown-linux-musl", linker: None },
+    Platform { architecture: "arm64", target: "aarch64-unknown-linux-musl", linker: Some("static-pie-lld") },
 ];
 
 /// The C compiler, from Python's registry: it compiles SQLite and `ring` for either target without a sysroot.
@@ -99,10 +101,13 @@ impl Tools {
 
     /// Builds `workspace` for one platform and puts the program into `place`.
     fn build(&self, platform: &Platform, workspace: &Path, target_directory: &Path, place: &Path) -> Result {
-        let Platform { target, .. } = platform;
+        let Platform { target, linker, .. } = platform;
         let scripts = workspace.join(".cargo");
         let home = std::env::var_os("CARGO_HOME").map_or_else(home_cargo, PathBuf::from);
         let mut flags: Vec<String> = LINKER.iter().map(|argument| format!("-Clink-arg={argument}")).collect();
+        if linker.is_some() {
+            flags.extend(["-Clinker-flavor=ld.lld", "-Crelocation-model=pic"].map(str::to_owned));
+        }
         flags.push(format!("--remap-path-prefix={}=/dependencies", home.display()));
         flags.push(format!("--remap-path-prefix={}=/attune-agent", workspace.display()));
         let upper = target.to_uppercase().replace('-', "_");
@@ -112,7 +117,11 @@ impl Tools {
             .current_dir(workspace)
             .args(["--target", target, "--target-dir"])
             .arg(target_directory)
-            .env(format!("CARGO_TARGET_{upper}_LINKER"), &self.linker)
+            .env(
+                format!("CARGO_TARGET_{upper}_LINKER"),
+                linker.map_or(self.linker.clone(), |script| scripts.join(script)),
+            )
+            .env("LLD", &self.linker)
             .env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags.join(" "))
             .env(format!("CC_{lower}"), scripts.join("zig-cc"))
             .env(format!("AR_{lower}"), scripts.join("zig-ar"))
