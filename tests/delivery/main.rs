@@ -1,6 +1,7 @@
 //! What brings the program to people: the workflows that check and publish it, and the system in `compose.yaml`. What
 //! is asserted is what they mean.
 
+mod compose;
 mod tool;
 mod workflows;
 
