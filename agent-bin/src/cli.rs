@@ -70,6 +70,8 @@ pub(crate) enum Verb {
     Health(HealthArgs),
     /// Block until what a worker needs is there, saying once a while what is missing
     Wait(WaitArgs),
+    /// Show what is configured, and what may be
+    Config(ConfigArgs),
     /// Create the control plane's tables where there is no Attune
     Migrate,
     /// Copy this program to DIR/attune-agent, for another container to start
@@ -210,6 +212,24 @@ pub(crate) struct InstallArgs {
     /// Where to; made where it is missing
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Show every setting as it is in force, and where it comes from; of a credential, only whether it is set
+    Show {
+        /// Print JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a JSON schema of the configuration file, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]

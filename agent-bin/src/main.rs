@@ -60,6 +60,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Migrate => quiet()?.run(verbs::migrate::run),
         Verb::Probe(args) => quiet()?.run(async |_| verbs::probe::run(&args)),
         Verb::Reasons => quiet()?.run(async |_| Ok(verbs::reasons::run())),
+        // What is wrong with the configuration is a part of the answer.
+        Verb::Config(args) => verbs::config::run(&common, &args),
         // What an init container runs has nothing to configure.
         Verb::Install(args) => verbs::install::run(&args),
         // A probe is answered by the worker that runs, whatever has become of its configuration since.

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod concurrency;
+mod config;
 mod crash;
 mod credentials;
 mod demo;

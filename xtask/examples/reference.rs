@@ -25,7 +25,7 @@ fn settings() {
     for setting in SETTINGS {
         let variables: Vec<_> = setting.variables().iter().map(|name| code(name)).collect();
         let default = setting.default.map_or_else(String::new, code);
-        row([&code(setting.key), &variables.join(", "), &default, setting.takes, setting.about]);
+        row([&code(setting.key), &variables.join(", "), &default, &setting.takes.to_string(), setting.about]);
     }
 }
 

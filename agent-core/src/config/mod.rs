@@ -4,10 +4,13 @@
 //! the configuration file, else from its default. A credential may also stand in a file that either names. Settings of the control plane's other services may stand beside
 //! them and are left alone.
 
+mod effective;
+mod schema;
 mod secret;
 mod server_url;
 mod settings;
 mod size;
+mod takes;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -20,9 +23,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use effective::{Effective, Shown};
+pub use schema::schema;
 pub use secret::Secret;
 pub(crate) use server_url::percent_encoded;
 pub use settings::{CREDENTIALS, SETTINGS, Setting};
+pub use takes::Takes;
 pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;
 
@@ -291,6 +297,16 @@ impl Sources {
         if let Some((text, place)) = self.find(setting)? {
             return yaml::from_yaml(&text).map_err(|_| wrong(&place, &text));
         }
+        let Some((prefix, keys)) = self.by_keys(setting) else { return Ok(T::default()) };
+        let keys = Value::Object(keys);
+        serde_json::from_value(keys.clone()).map_err(|_| wrong(&format!("{prefix}…"), &keys.to_string()))
+    }
+
+    /// The keys of a map that have a variable each, and how the variables begin; `None` where there is none.
+    fn by_keys(&self, setting: &Setting) -> Option<(String, serde_json::Map<String, Value>)> {
+        if !matches!(setting.takes, Takes::Map(_) | Takes::List(_)) {
+            return None;
+        }
         let prefix = format!("{}__", setting.variables()[0]);
         let keys: serde_json::Map<String, Value> = self
             .environment
@@ -300,11 +316,7 @@ impl Sources {
                 Some((key, Value::String(value.trim().to_owned())))
             })
             .collect();
-        if keys.is_empty() {
-            return Ok(T::default());
-        }
-        let keys = Value::Object(keys);
-        serde_json::from_value(keys.clone()).map_err(|_| wrong(&format!("{prefix}…"), &keys.to_string()))
+        (!keys.is_empty()).then_some((prefix, keys))
     }
 
     /// The worker's name.

@@ -1,0 +1,93 @@
+//! `attune-agent config`: what is configured, where it comes from, and what may be.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Ran, agent};
+
+const MARK: &str = "hush-hush";
+
+/// The row of a setting.
+#[track_caller]
+fn row<'r>(rows: &'r Value, setting: &str) -> &'r Value {
+    let rows = rows.as_array().expect("a list");
+    rows.iter().find(|row| row["setting"] == setting).unwrap_or_else(|| panic!("no {setting}"))
+}
+
+fn show(directory: &tempfile::TempDir) -> Command {
+    let file = directory.path().join("config.yaml");
+    let text = format!(
+        "worker: {{task_timeout: 7, kill_grace: 3}}\ndatabase: {{url: 'postgres://u:{MARK}@db/attune'}}\n"
+    );
+    std::fs::write(&file, text).expect("a writable directory");
+    let password = directory.path().join("password");
+    std::fs::write(&password, MARK).expect("a writable directory");
+    let mut command = agent();
+    command.args(["config", "show", "--config"]).arg(file);
+    command
+        .env("ATTUNE__WORKER__KILL_GRACE", "4")
+        .env("ATTUNE_WORKER_RUNTIMES", "python,shell")
+        .env("ATTUNE__WORKER__LABELS__POOL", "gpu")
+        .env("ATTUNE__SECURITY__JWT_SECRET", MARK)
+        .env("ATTUNE__MESSAGE_QUEUE__PASSWORD_FILE", password)
+        .env("ATTUNE__MESSAGE_QUEUE__HOST", "mq");
+    command
+}
+
+#[test]
+fn every_setting_says_where_it_comes_from_and_no_credential_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let shown = Ran::of(show(&directory).args(["--json", "--name", "here"]));
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(!shown.stdout.contains(MARK), "{}", shown.stdout);
+    let rows = shown.json();
+    for (setting, value, from) in [
+        ("worker.name", "here", "--name"),
+        ("worker.kill_grace", "4", "ATTUNE__WORKER__KILL_GRACE"),
+        ("worker.runtimes", "python,shell", "ATTUNE_WORKER_RUNTIMES"),
+        ("worker.labels", "{\"pool\":\"gpu\"}", "ATTUNE__WORKER__LABELS__…"),
+        ("worker.heartbeat_interval", "30", "default"),
+    ] {
+        let row = row(&rows, setting);
+        assert_eq!((row["value"].as_str(), row["from"].as_str()), (Some(value), Some(from)), "{row}");
+        assert_eq!(row["set"], from != "default", "{row}");
+    }
+    let by_file = row(&rows, "worker.task_timeout");
+    assert_eq!(by_file["value"], "7");
+    assert!(
+        by_file["from"].as_str().is_some_and(|from| from.starts_with("`worker.task_timeout` in ")),
+        "{by_file}"
+    );
+    for credential in ["database.url", "security.jwt_secret", "message_queue.password"] {
+        let row = row(&rows, credential);
+        assert_eq!((&row["value"], &row["set"]), (&Value::Null, &Value::Bool(true)), "{row}");
+    }
+    assert_eq!(row(&rows, "security.encryption_key")["set"], false);
+    let table = Ran::of(&mut show(&directory)).stdout;
+    assert!(table.contains("(set)") && table.contains("(not set)") && !table.contains(MARK), "{table}");
+}
+
+#[test]
+fn what_is_wrong_is_shown_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let shown = Ran::of(show(&directory).env("ATTUNE__WORKER__KILL_GRACE", "soon"));
+    shown.assert_refused(65, "ATTUNE__WORKER__KILL_GRACE is `soon`", "seconds");
+    assert!(shown.stdout.contains("soon"), "{}", shown.stdout);
+}
+
+#[test]
+fn the_schema_knows_every_setting_and_every_default_is_among_its_values() {
+    let rows = Ran::of(agent().args(["config", "show", "--json"])).json();
+    let schema = Ran::of(agent().args(["config", "schema"])).json();
+    for row in rows.as_array().expect("a list") {
+        let key = row["setting"].as_str().expect("a key");
+        let pointer = format!("/properties/{}", key.replace('.', "/properties/"));
+        let property = schema.pointer(&pointer).unwrap_or_else(|| panic!("{key} is not in the schema"));
+        if let (Some(default), Some(values)) = (property.get("default"), property["enum"].as_array()) {
+            assert!(values.contains(default), "{property}");
+        }
+    }
+    let tasks = &schema["properties"]["worker"]["properties"]["max_concurrent_tasks"];
+    assert_eq!((&tasks["minimum"], &tasks["default"]), (&1.into(), &10.into()));
+}
