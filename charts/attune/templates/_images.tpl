@@ -1,0 +1,24 @@
+{{/*
+The agent's image.
+*/}}
+{{- define "attune.image" -}}
+{{- $image := .Values.images.agent -}}
+{{- $path := without (list ($image.registry | default .Values.global.imageRegistry) .Values.global.imageNamespace $image.repository) "" | join "/" -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $path $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $path ($image.tag | default .Values.global.imageTag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Secrets for pulling images, given as names or as objects.
+*/}}
+{{- define "attune.imagePullSecrets" -}}
+{{- with .Values.global.imagePullSecrets -}}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ if kindIs "string" . }}{{ . }}{{ else }}{{ .name }}{{ end }}
+{{- end }}
+{{- end -}}
+{{- end -}}
