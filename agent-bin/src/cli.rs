@@ -125,6 +125,10 @@ pub(crate) struct SubmitArgs {
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(crate) env_vars: Vec<String>,
 
+    /// Only on workers with this label; may be given again, for workers with all of them
+    #[arg(long = "select", value_name = "LABEL=VALUE", conflicts_with = "embedded")]
+    pub(crate) labels: Vec<String>,
+
     /// The control plane in DIR, one SQLite file [default: PostgreSQL and RabbitMQ, as configured]
     #[arg(long, value_name = "DIR")]
     pub(crate) embedded: Option<PathBuf>,
@@ -243,7 +247,11 @@ pub(crate) enum PackVerb {
     /// Copy the pack in DIR into the control plane and make its actions known; an earlier version is replaced
     Register {
         /// The pack's directory, with pack.yaml in it
-        directory: PathBuf,
+        #[arg(required_unless_present = "builtin")]
+        directory: Option<PathBuf>,
+        /// A pack that comes with this program, instead of a directory; may be given again
+        #[arg(long, value_name = "NAME", conflicts_with = "directory")]
+        builtin: Vec<String>,
         /// The control plane in DIR, one SQLite file [default: PostgreSQL, as configured]
         #[arg(long, value_name = "DIR")]
         embedded: Option<PathBuf>,

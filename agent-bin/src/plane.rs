@@ -45,7 +45,8 @@ impl Plane {
     pub(crate) async fn submit(&self, submission: &Submission) -> Result<ExecutionId> {
         match self {
             Self::Embedded(plane) => {
-                let attune::Submission { action_ref, parameters, env_vars, direct: _ } = submission.clone();
+                let attune::Submission { action_ref, parameters, env_vars, labels: _, direct: _ } =
+                    submission.clone();
                 plane.submit(&embedded::Submission { action_ref, parameters, env_vars }).await
             }
             Self::Attune(plane) => Ok(plane.submit(submission).await?.execution),

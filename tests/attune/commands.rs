@@ -170,3 +170,52 @@ fn an_unknown_action_is_refused_with_what_comes_close() {
     }
     assert_eq!(wire.value("SELECT count(*) FROM execution"), 0);
 }
+
+#[test]
+fn packs_that_are_built_in_need_no_directory_and_leave_nothing_beside_them() {
+    let site = empty("builtin");
+    site.expect(&["migrate"]);
+    let said = site.expect(&["pack", "register", "--builtin", "core", "--builtin", "examples"]);
+    assert!(said.contains("pack core ") && said.contains("pack examples "), "{said}");
+    assert!(site.path("packs/core/pack.yaml").is_file());
+    let mut names: Vec<_> = std::fs::read_dir(site.path("packs"))
+        .expect("the packs")
+        .map(|entry| entry.expect("a name").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["core", "examples"]);
+    // Again, as a job does that is restarted.
+    site.expect(&["pack", "register", "--builtin", "core"]);
+    let ran = site.run(&["pack", "register", "--builtin", "cor"]);
+    ran.assert_refused(2, "no pack called `cor` is built in", "there are core, examples");
+    assert_eq!(site.run(&["pack", "register"]).code, 2);
+}
+
+#[test]
+fn a_submission_selects_workers_by_label() {
+    let site = Site::shared("select");
+    let wire = Wire::new(&site);
+    let labelled = |name: &str, pool: &str| {
+        let mut command = site.worker_command(name);
+        command.env("ATTUNE__WORKER__LABELS", format!(r#"{{"pool":"{pool}","release":"r"}}"#));
+        let work = site.path(&format!("work-{name}"));
+        let worker = Worker::spawn(command.env("ATTUNE_WORK_DIR", work));
+        worker.wait_for("the worker takes work");
+        worker
+    };
+    let _workers = [labelled("first", "a"), labelled("second", "b")];
+    let submit = |pool: &str| {
+        let pool = format!("pool={pool}");
+        site.run(&["submit", "core.noop", "--direct", "--wait", "--select", &pool, "--select", "release=r"])
+    };
+    for pool in ["b", "a", "b", "b", "a", "a"] {
+        let ran = submit(pool);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    let placed = "SELECT string_agg(worker.name, ',' ORDER BY execution.id) FROM execution \
+        JOIN worker ON worker.id = execution.worker";
+    assert_eq!(wire.value(placed), "second,first,second,second,first,first");
+    submit("c").assert_refused(69, "no worker that takes work can run core.noop", "start a worker");
+    let ran = site.run(&["submit", "core.noop", "--direct", "--select", "pool"]);
+    ran.assert_refused(2, "`pool` has no `=`", "--select label=value");
+}

@@ -25,6 +25,10 @@ pub(crate) async fn run(session: &Session, args: SubmitArgs) -> Result<ExitCode,
         let (name, value) = parameters::split(pair, "--env NAME=value")?;
         submission.env_vars.insert(name.to_owned(), value.to_owned());
     }
+    for pair in &args.labels {
+        let (label, value) = parameters::split(pair, "--select label=value")?;
+        submission.labels.insert(label.to_owned(), value.to_owned());
+    }
     // Heard from before there is anything to cancel.
     let interrupt = args.wait.then(|| signal(SignalKind::interrupt())).transpose()?;
     let id = plane.submit(&submission).await?;

@@ -7,7 +7,7 @@ use include_dir::{Dir, DirEntry, include_dir};
 
 use super::RuntimeManifest;
 use crate::config::parse_yaml;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, ErrorKind, Result};
 
 static PACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../packs");
 
@@ -31,6 +31,21 @@ pub fn install_builtin(packs_dir: &Path) -> Result<Vec<PathBuf>> {
         installed.push(target);
     }
     Ok(installed)
+}
+
+/// Writes the built-in pack of this name below `directory`; returns where it is.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] where no pack of this name is built in.
+pub fn write_builtin(name: &str, directory: &Path) -> Result<PathBuf> {
+    let Some(pack) = PACKS.dirs().find(|pack| pack.path() == Path::new(name)) else {
+        let names: Vec<_> = PACKS.dirs().map(|pack| pack.path().display().to_string()).collect();
+        return Err(Error::new(ErrorKind::Usage, format!("no pack called `{name}` is built in"))
+            .hint(format!("there are {}", names.join(", "))));
+    };
+    let target = directory.join(pack.path());
+    write(pack, &target, pack.path())?;
+    Ok(target)
 }
 
 /// The runtimes that the built-in packs define, those of the core first.

@@ -14,7 +14,7 @@ mod library;
 mod manifest;
 mod remote;
 
-pub use builtin::{builtin_runtimes, install_builtin};
+pub use builtin::{builtin_runtimes, install_builtin, write_builtin};
 pub use install::install_pack;
 pub use library::{Library, check_parameters, pack_directories, resolve_runtime, unknown_action};
 pub use manifest::{ActionManifest, Pack, PackManifest, RuntimeManifest, RuntimeVersionManifest};

@@ -33,6 +33,8 @@ pub struct Submission {
     pub parameters: Parameters,
     /// And these variables in its environment.
     pub env_vars: BTreeMap<String, String>,
+    /// On a worker with all of these labels; without any, the action says which.
+    pub labels: BTreeMap<String, String>,
     /// Pick a worker here instead of asking the executor.
     pub direct: bool,
 }
@@ -46,17 +48,37 @@ pub struct Submitted {
     pub worker: Option<WorkerId>,
 }
 
-const INSERT: &str = "INSERT INTO execution (action, action_ref, config, env_vars, status) \
-    VALUES ($1, $2, $3, $4, 'requested') RETURNING id";
+const INSERT: &str = "INSERT INTO execution (action, action_ref, config, env_vars, worker_selector, status) \
+    VALUES ($1, $2, $3, $4, $5, 'requested') RETURNING id";
 
 /// Workers that an executor would consider, the freshest load unknown to either: one that takes executions, is not
 /// cordoned and was seen within the control plane's patience (CONTRACT §1.3.3).
 const WORKERS: &str = "SELECT id, capabilities FROM worker WHERE worker_role = 'action' AND status = 'active' \
     AND NOT cordoned AND last_heartbeat > now() - interval '90 seconds' ORDER BY random()";
 
-/// What an action needs, as [`Attune::place`] judges it.
-const NEEDS: &str = "SELECT a.runtime, a.required_worker_runtimes, r.name, r.aliases FROM action a \
-    LEFT JOIN runtime r ON r.id = a.runtime WHERE a.id = $1";
+/// What an execution needs, as [`Attune::place`] judges it: what its action needs, on workers that the execution selects,
+/// else its action.
+const NEEDS: &str = "SELECT a.runtime, a.required_worker_runtimes, r.name, r.aliases, \
+    coalesce(e.worker_selector, a.worker_selector) AS selector FROM execution e \
+    LEFT JOIN action a ON a.id = e.action LEFT JOIN runtime r ON r.id = a.runtime WHERE e.id = $1";
+
+/// What a worker has to have to be given an execution.
+#[derive(Debug, Default)]
+struct Needs {
+    /// Canonical names of runtimes.
+    runtimes: Vec<String>,
+    /// Labels and their values.
+    labels: serde_json::Map<String, Value>,
+}
+
+impl Needs {
+    fn are_met_by(&self, capabilities: Option<&Value>) -> bool {
+        let has = |(label, value): (&String, &Value)| {
+            capabilities.and_then(|offer| offer.get("labels")?.get(label)) == Some(value)
+        };
+        offers_all(capabilities, &self.runtimes) && self.labels.iter().all(has)
+    }
+}
 
 impl Attune {
     /// The action of this name, or an error that names what comes close.
@@ -94,11 +116,12 @@ impl Attune {
         check_parameters(&action, &submission.parameters)?;
         let (config, env_vars) = (json!(submission.parameters), json!(submission.env_vars));
         let (id, reference) = (action.id.map(|id| id.0), action.reference.to_string());
+        let selector = (!submission.labels.is_empty()).then(|| Json(json!(submission.labels)));
         let execution: i64 = self
             .database()
             .run(move |connection| {
                 let insert = sqlx::query_scalar(INSERT).bind(id).bind(reference).bind(Json(config));
-                Box::pin(insert.bind(Json(env_vars)).fetch_one(connection))
+                Box::pin(insert.bind(Json(env_vars)).bind(selector).fetch_one(connection))
             })
             .await?;
         let request = ExecutionRequest {
@@ -153,15 +176,16 @@ impl Attune {
         })
     }
 
-    /// Does the executor's part: picks a worker that offers the runtimes which the action needs, schedules the
-    /// execution for it and dispatches it. Placement by label, taint and version stays the executor's.
+    /// Does the executor's part: picks a worker that offers the runtimes which the action needs and has the labels that
+    /// are selected, schedules the execution for it and dispatches it. Placement by taint, affinity and version stays the
+    /// executor's.
     pub(super) async fn place(&self, request: &ExecutionRequest) -> Result<Option<WorkerId>> {
-        let needs = self.needs(request.action).await?;
+        let needs = self.needs(request.execution).await?;
         let workers =
             self.database().run(|connection| Box::pin(sqlx::query(WORKERS).fetch_all(connection))).await?;
         for row in &workers {
             let worker = WorkerId(rows::get(row, "id")?);
-            if !offers_all(rows::json(row, "capabilities")?.as_ref(), &needs) {
+            if !needs.are_met_by(rows::json(row, "capabilities")?.as_ref()) {
                 continue;
             }
             let Some(attempt) = self.schedule(request.execution, worker).await? else { return Ok(None) };
@@ -181,14 +205,13 @@ impl Attune {
         Ok(None)
     }
 
-    /// Canonical names of the runtimes that a worker must offer.
-    async fn needs(&self, action: Option<i64>) -> Result<Vec<String>> {
+    async fn needs(&self, execution: ExecutionId) -> Result<Needs> {
         let row = self
             .database()
-            .run(move |connection| Box::pin(sqlx::query(NEEDS).bind(action).fetch_optional(connection)))
+            .run(move |connection| Box::pin(sqlx::query(NEEDS).bind(execution.0).fetch_optional(connection)))
             .await?;
-        let Some(row) = row else { return Ok(Vec::new()) };
-        let mut needs = Vec::new();
+        let mut needs = Needs::default();
+        let Some(row) = row else { return Ok(needs) };
         if rows::get::<Option<i64>>(&row, "runtime")?.is_some() {
             let runtime = Runtime {
                 id: crate::model::RuntimeId(0),
@@ -198,14 +221,17 @@ impl Attune {
                 config: crate::model::ExecutionConfig::default(),
                 versions: Vec::new(),
             };
-            needs.push(if runtime.aliases.is_empty() {
+            needs.runtimes.push(if runtime.aliases.is_empty() {
                 canonical_name(&runtime.name)
             } else {
                 runtime.canonical()
             });
         }
         if let Some(Value::Object(required)) = rows::json(&row, "required_worker_runtimes")? {
-            needs.extend(required.keys().map(|name| canonical_name(name)));
+            needs.runtimes.extend(required.keys().map(|name| canonical_name(name)));
+        }
+        if let Some(Value::Object(labels)) = rows::json(&row, "selector")? {
+            needs.labels = labels;
         }
         Ok(needs)
     }
