@@ -95,8 +95,8 @@ The volumes of those mounts.
 {{- with (include "attune.access" . | fromJson).files }}
 - name: credentials
   projected:
-    # Readable by whatever user the image or the cluster chooses; nobody else is in the pod.
-    defaultMode: 0444
+    # 0444: readable by whatever user the image or the cluster chooses; nobody else is in the pod.
+    defaultMode: 292
     sources:
       {{- toYaml . | nindent 6 }}
 {{- end }}

@@ -44,7 +44,7 @@ volumes:
 {{- range .Values.quickstart.packs -}}
 {{- $args = concat $args (list "--builtin" .) -}}
 {{- end -}}
-{{- $mounts := list (dict "name" "packs" "mountPath" "/opt/attune/packs") (dict "name" "tmp" "mountPath" "/tmp") -}}
+{{- $mounts := list (dict "name" "packs" "mountPath" "/opt/attune/packs") -}}
 {{ include "attune.jobPod" . }}
 initContainers:
   {{- include "attune.waits" (dict "root" . "for" (list "schema")) | trim | nindent 2 }}
@@ -53,6 +53,4 @@ containers:
 volumes:
   {{- include "attune.accessVolumes" . | nindent 2 }}
   {{- include "attune.sharedVolume" (dict "root" . "storage" "packs" "name" "packs") | nindent 2 }}
-  - name: tmp
-    emptyDir: {}
 {{- end -}}

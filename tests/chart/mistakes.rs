@@ -1,0 +1,138 @@
+//! Wrong values: each is refused by both engines, with the field named.
+
+use crate::engines::{Case, ENGINES};
+
+/// Values that would be right, for the mistakes below to be made in.
+const SERVERS: &str = "database: {host: d, password: p}\nrabbitmq: {host: m, password: p}\n";
+
+/// What is wrong in a pool; and what the message has to name.
+const POOLS: &[(&str, &str)] = &[
+    ("{name: a}", "image"),
+    ("{image: b}", "name"),
+    ("{name: a, image: ''}", "agentWorkers.0.image"),
+    ("{name: a, image: 'b c'}", "agentWorkers.0.image"),
+    ("{name: 'a b', image: b}", "agentWorkers.0.name"),
+    ("{name: '-a', image: b}", "agentWorkers.0.name"),
+    ("{name: a-name-of-more-characters-than-a-label-has-room-for, image: b}", "agentWorkers.0.name"),
+    ("{name: a, image: b, replica: 2}", "replica"),
+    ("{name: a, image: b, replicas: '2'}", "replicas"),
+    ("{name: a, image: b, replicas: -1}", "replicas"),
+    ("{name: a, image: b, runtimes: python}", "runtimes"),
+    ("{name: a, image: b, runtimes: ['shell,python']}", "runtimes"),
+    ("{name: a, image: b, resources: {limits: {memory: 8GB}}}", "memory"),
+    ("{name: a, image: b, resources: {request: {cpu: 1}}}", "request"),
+    ("{name: a, image: b, env: {A: b}}", "env"),
+    ("{name: a, image: b, env: [{name: A, value: 1}]}", "env.0.value"),
+    ("{name: a, image: b, env: [{name: A, value: b}, {name: A, value: c}]}", "env"),
+    ("{name: a, image: b, imagePullPolicy: Sometimes}", "imagePullPolicy"),
+    ("{name: a, image: b, stopGracePeriod: 45s}", "stopGracePeriod"),
+    ("{name: a, image: b, drainTimeout: 60}", "drainTimeout"),
+    ("{name: a, image: b, stopGracePeriod: 30, drainTimeout: 30}", "drainTimeout"),
+    ("{name: a, image: b, concurrency: -1}", "concurrency"),
+    ("{name: a, image: b, labels: {a: 1}}", "labels"),
+    ("{name: a, image: b, taints: [{key: k, effect: NoSchedule}]}", "effect"),
+    ("{name: a, image: b, nodeSelector: {gpu: true}}", "gpu"),
+    ("{name: a, image: b, tolerations: [{key: k, efect: NoSchedule}]}", "efect"),
+    ("{name: a, image: b, gpu: {count: one}}", "count"),
+    ("{name: a, image: b, gpu: {resource: nvidia.com/gpu}}", "resource"),
+    ("{name: a, image: b, injection: sidecar}", "injection"),
+    ("{name: a, image: b, workdir: {sizeLimit: lots}}", "workdir.sizeLimit"),
+    ("{name: a, image: b, hints: {runtime: []}}", "runtime"),
+    ("{name: a, image: b, hints: {runtimes: [{name: python}]}}", "path"),
+    ("{name: a, image: b, probes: {liveness: {exec: {command: [true]}}}}", "exec"),
+    ("{name: a, image: b, securityContext: {readOnlyRootFilesystem: 'yes'}}", "readOnlyRootFilesystem"),
+    ("{name: a, image: b, podSecurityContext: {runAsUser: root}}", "runAsUser"),
+    ("{name: a, image: b, extraVolumes: [{name: packs, emptyDir: {}}]}", "extraVolumes"),
+    ("{name: a, image: b, extraVolumeMounts: [{name: x}]}", "mountPath"),
+    ("{name: a, image: b, updateStrategy: {type: Rolling}}", "updateStrategy.type"),
+    ("{name: a, image: b, autoscaling: {enabled: true, minReplicas: 6}}", "minReplicas"),
+    ("{name: a, image: b, autoscaling: {enabled: true, minReplicas: 0}}", "minReplicas"),
+    ("{name: a, image: b, autoscaling: {enabled: true, minReplicas: 0, type: keda}}", "minReplicas"),
+    ("{name: a, image: b, autoscaling: {type: vpa}}", "autoscaling.type"),
+    ("{name: a, image: b, test: {action: noop}}", "test.action"),
+];
+
+/// Wrong values beside a pool that is right.
+const OTHERS: &[(&str, &str)] = &[
+    ("databse: {host: d}", "databse"),
+    ("database: {hostt: d}", "hostt"),
+    ("database: {host: d}", "database.password"),
+    ("database: {host: d, password: 12345}", "database.password"),
+    ("database: {host: d, password: p, port: 70000}", "database.port"),
+    ("database: {url: 'mysql://u:p@d/x'}", "database.url"),
+    ("database: {existingSecret: s, passwordKey: k}", "database.host"),
+    ("database: {existingSecret: Not_A_Name}", "existingSecret"),
+    ("database: {host: d, password: p, schema: a-b}", "database.schema"),
+    ("database: {host: d, password: p, tls: {mode: full}}", "database.tls.mode"),
+    ("database: {host: d, password: p}", "rabbitmq"),
+    ("rabbitmq: {host: m, password: p}", "database"),
+    ("rabbitmq: {url: 'http://m'}", "rabbitmq.url"),
+    ("quickstart: {enabled: true}\ndatabase: {host: d, password: p}", "quickstart.enabled"),
+    ("quickstart: {enabled: 'yes'}", "quickstart.enabled"),
+    ("quickstart: {enabled: true, packs: []}", "packs"),
+    ("security: {encryptionKey: short}", "encryptionKey"),
+    ("security: {existingSecrets: s}", "existingSecrets"),
+    ("credentials: {mode: env}", "credentials.mode"),
+    ("sharedStorage: {packs: {size: 2 GB}}", "packs.size"),
+    ("sharedStorage: {runtime_envs: {size: 2Gi}}", "runtime_envs"),
+    ("sharedStorage: {accessMode: RWX}", "accessMode"),
+    ("images: {agent: {digest: sha256:abc}}", "digest"),
+    ("images: {agents: {tag: '1'}}", "agents"),
+    ("agentWorkerDefaults: {image: b}", "agentWorkerDefaults"),
+    ("agentWorkerDefaults: {logLevel: 3}", "agentWorkerDefaults.logLevel"),
+    ("api: {url: api.example.com}", "api.url"),
+    ("wait: {timeout: 5m}", "wait.timeout"),
+    ("extraObjects: [1]", "extraObjects"),
+    ("global: {imageRegistry: [a]}", "imageRegistry"),
+];
+
+/// Whether an error names a field: a whole word, or a place such as `database.port`, which one engine writes as
+/// `/database/port`.
+fn names(error: &str, field: &str) -> bool {
+    if field.contains('.') {
+        return error.replace('/', ".").contains(field);
+    }
+    error.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|word| word == field)
+}
+
+#[test]
+fn a_mistake_is_named() {
+    let pools = POOLS.iter().map(|(pool, field)| (format!("{SERVERS}agentWorkers: [{pool}]"), *field));
+    let others = OTHERS
+        .iter()
+        .map(|(values, field)| (format!("{values}\nagentWorkers: [{{name: a, image: busybox}}]"), *field));
+    let wrong: Vec<_> = pools.chain(others).collect();
+    assert!(wrong.len() >= 25);
+    let mut unnamed = Vec::new();
+    for (values, field) in &wrong {
+        for engine in ENGINES {
+            let error = Case::new(values).refused_by(engine);
+            if !names(&error, field) {
+                unnamed.push(format!("{engine:?} does not name {field}:\n{values}\n{error}"));
+            }
+        }
+    }
+    assert!(unnamed.is_empty(), "{}", unnamed.join("\n\n"));
+}
+
+#[test]
+fn pools_of_one_name_are_told_where_both_are() {
+    for engine in ENGINES {
+        let pools =
+            "agentWorkers: [{name: big_data, image: b}, {name: other, image: b}, {name: Big-Data, image: c}]";
+        let error = Case::new(&format!("{SERVERS}{pools}")).refused_by(engine);
+        assert!(
+            error.contains("agentWorkers[2].name: Big-Data is the name of agentWorkers[0] too"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_chart_within_another_may_be_given_globals_that_it_does_not_know() {
+    let values =
+        format!("global: {{storageClass: fast}}\n{SERVERS}agentWorkers: [{{name: a, image: busybox}}]");
+    for engine in ENGINES {
+        Case::new(&values).rendered_by(engine);
+    }
+}
