@@ -1,5 +1,4 @@
-//! Prints a table of the reference page that only the library knows: `settings` or `reasons`. Run by
-//! `cargo xtask docs`.
+//! Prints a table that only a library knows: `settings`, `reasons` or `catalogue`. Run by `cargo xtask docs`.
 //!
 //! An example, because examples may have what `xtask` itself must not: dependencies.
 
@@ -14,6 +13,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("settings") => settings(),
         Some("reasons") => reasons(),
+        Some("catalogue") => catalogue(),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
@@ -35,6 +35,24 @@ fn reasons() {
     for reason in Reason::ALL {
         let hint = reason.hint().unwrap_or_default();
         row([&code(reason.code()), reason.status().as_str(), reason.meaning(), hint]);
+    }
+}
+
+/// What is looked for in an image, in the order in which it is reported.
+fn catalogue() {
+    row(["runtime", "also called", "programs that are looked for", "source files"]);
+    row(["---"; 4]);
+    for runtime in runtime_probe::catalogue::all() {
+        let aliases: Vec<_> = runtime.aliases.iter().map(|alias| code(alias)).collect();
+        let named = |program: &runtime_probe::catalogue::Program| {
+            let plain = program.names.iter().map(|name| code(name));
+            let versioned = program.versioned.iter().map(|family| code(&format!("{}*", family.prefix)));
+            plain.chain(versioned).collect::<Vec<_>>()
+        };
+        let mut programs: Vec<_> = runtime.programs.iter().flat_map(named).collect();
+        let mut seen = std::collections::HashSet::new();
+        programs.retain(|program| seen.insert(program.clone()));
+        row([&code(runtime.name), &aliases.join(", "), &programs.join(", "), &code(runtime.extension)]);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a chore talks to whoever runs it")]
 
+mod chart_tools;
 mod dist;
 mod docs;
 mod elf;
@@ -23,8 +24,9 @@ Chores:
   dist [ARCHITECTURE…]
                 Build the static programs that are shipped into dist/amd64 and dist/arm64
   dist --again  Build them a second time, elsewhere and from nothing, and fail where the bytes differ
-  docs          Write docs/reference.md from the code
-  docs --check  Fail where docs/reference.md is not what the code says
+  chart-tools   Install what the chart's tests run, in the target directory
+  docs          Write what is written from the code: the reference, the chart's README, tables
+  docs --check  Fail where any of it is not what the code says
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test"] => test::run(),
+        ["chart-tools"] => chart_tools::install(),
         ["dist", "--again"] => dist::reproduce(),
         ["dist", architectures @ ..] => dist::build(architectures),
         ["docs"] => docs::write(),

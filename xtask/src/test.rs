@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that is tested, the fastest first, on a machine that is made fit for it.
 
-use crate::machine;
 use crate::step::{self, Result};
+use crate::{chart_tools, machine};
 
 /// What is run, in this order; the last line printed is the test runner's own. Every step is of the whole workspace:
 /// with another choice of packages cargo would choose other features, and build their dependencies again.
@@ -16,5 +16,6 @@ const STEPS: [&[&str]; 4] = [
 
 pub(crate) fn run() -> Result {
     machine::prepare();
+    chart_tools::prepare();
     STEPS.iter().try_for_each(|arguments| step::run(&mut step::cargo(arguments)))
 }
