@@ -109,17 +109,19 @@ impl Rendered {
 
 type Outcome = Result<Arc<Rendered>, String>;
 
+/// What was asked for, and what came of it once that is known.
+type Renders = HashMap<(Engine, Case), Arc<OnceLock<Outcome>>>;
+
 /// Renders it with this engine, unless that was done before.
 fn render(engine: Engine, case: &Case) -> Outcome {
-    static DONE: LazyLock<Mutex<HashMap<(Engine, Case), Arc<OnceLock<Outcome>>>>> =
-        LazyLock::new(Mutex::default);
+    static DONE: LazyLock<Mutex<Renders>> = LazyLock::new(Mutex::default);
     let place = {
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(done.entry((engine, case.clone())).or_default())
     };
     place
         .get_or_init(|| match engine {
-            Engine::Four => four(case, json!({})),
+            Engine::Four => four(case, &json!({})),
             Engine::Three => three(case),
         })
         .clone()
@@ -128,10 +130,10 @@ fn render(engine: Engine, case: &Case) -> Outcome {
 /// Renders it with the engine of Helm 4, on a cluster that holds these secrets.
 #[track_caller]
 pub(crate) fn render_beside(case: &Case, secrets: &[Value]) -> Arc<Rendered> {
-    four(case, json!({ "secrets": secrets })).unwrap_or_else(|error| panic!("{error}"))
+    four(case, &json!({ "secrets": secrets })).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn four(case: &Case, further: Value) -> Outcome {
+fn four(case: &Case, further: &Value) -> Outcome {
     let mut question = json!({
         "verb": "render", "chart": chart(), "values": case.values, "release": case.release, "namespace": "ns",
         "kubernetes": format!("v{}", case.kubernetes),
@@ -146,8 +148,11 @@ fn four(case: &Case, further: Value) -> Outcome {
         .map(|(path, text)| (path.clone(), text.as_str().expect("text").to_owned()))
         .filter(|(_, text)| !text.trim().is_empty())
         .collect();
-    let documents: Vec<_> =
-        texts.iter().filter(|(path, _)| path.ends_with(".yaml")).map(|(_, text)| text.as_str()).collect();
+    let documents: Vec<_> = texts
+        .iter()
+        .filter(|(path, _)| !path.ends_with("NOTES.txt"))
+        .map(|(_, text)| text.as_str())
+        .collect();
     Ok(Arc::new(Rendered { objects: parse(&documents.join("\n---\n")), texts }))
 }
 

@@ -298,3 +298,11 @@ fn an_old_cluster_is_told_what_it_cannot_do() {
     let error = older.refused_by(Engine::Three);
     assert!(error.contains("1.24"), "{error}");
 }
+
+#[test]
+fn the_chart_brings_the_agent_of_its_own_version() {
+    let metadata = std::fs::read_to_string(chart().join("Chart.yaml")).expect("the chart");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(metadata.contains(&format!("appVersion: \"{version}\"")), "{version}");
+    assert!(metadata.contains(&format!("image: attune/agent:{version}")), "{version}");
+}

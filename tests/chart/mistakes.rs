@@ -45,9 +45,16 @@ const POOLS: &[(&str, &str)] = &[
     ("{name: a, image: b, extraVolumes: [{name: packs, emptyDir: {}}]}", "extraVolumes"),
     ("{name: a, image: b, extraVolumeMounts: [{name: x}]}", "mountPath"),
     ("{name: a, image: b, updateStrategy: {type: Rolling}}", "updateStrategy.type"),
-    ("{name: a, image: b, autoscaling: {enabled: true, minReplicas: 6}}", "minReplicas"),
-    ("{name: a, image: b, autoscaling: {enabled: true, minReplicas: 0}}", "minReplicas"),
+    (
+        "{name: a, image: b, resources: {requests: {cpu: 1}}, autoscaling: {enabled: true, minReplicas: 6}}",
+        "minReplicas",
+    ),
+    (
+        "{name: a, image: b, resources: {requests: {cpu: 1}}, autoscaling: {enabled: true, minReplicas: 0}}",
+        "minReplicas",
+    ),
     ("{name: a, image: b, autoscaling: {enabled: true, minReplicas: 0, type: keda}}", "minReplicas"),
+    ("{name: a, image: b, autoscaling: {enabled: true}}", "resources.requests.cpu"),
     ("{name: a, image: b, autoscaling: {type: vpa}}", "autoscaling.type"),
     ("{name: a, image: b, test: {action: noop}}", "test.action"),
 ];
@@ -80,6 +87,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("images: {agents: {tag: '1'}}", "agents"),
     ("agentWorkerDefaults: {image: b}", "agentWorkerDefaults"),
     ("agentWorkerDefaults: {logLevel: 3}", "agentWorkerDefaults.logLevel"),
+    ("security: {existingSecret: s}\nconfig: {database: {url: 'postgres://d/x'}}", "config.database.url"),
+    ("security: {existingSecret: s}\nconfig: {security: {jwt_secret: x}}", "config.security.jwt_secret"),
     ("api: {url: api.example.com}", "api.url"),
     ("wait: {timeout: 5m}", "wait.timeout"),
     ("extraObjects: [1]", "extraObjects"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engines::{Case, ENGINES, cases_of_chart};
-use crate::objects::texts;
+use crate::objects::{Object, texts};
 
 /// As long as Helm allows.
 const LONG: &str = "a-release-whose-name-is-as-long-as-helm-allows-it-53c";
@@ -51,10 +51,10 @@ fn names_that_are_cut_stay_different() {
         ['1', '2', '3'].map(|last| format!("  - {{name: {}, image: busybox}}\n", pool(last))).concat();
     let case = Case::new(&format!("security: {{existingSecret: s}}\nagentWorkers:\n{pools}")).release(LONG);
     let rendered = case.rendered();
-    let names: BTreeSet<_> = rendered.of_kind("Deployment").map(|deployment| deployment.name()).collect();
+    let names: BTreeSet<_> = rendered.of_kind("Deployment").map(Object::name).collect();
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names.iter().all(|name| is_label(name)), "{names:?}");
-    let tests: BTreeSet<_> = rendered.of_kind("Pod").map(|pod| pod.name()).collect();
+    let tests: BTreeSet<_> = rendered.of_kind("Pod").map(Object::name).collect();
     assert_eq!(tests.len(), 3, "{tests:?}");
 }
 
@@ -63,8 +63,7 @@ fn names_are_those_that_the_values_say() {
     let pool = "security: {existingSecret: s}\nagentWorkers: [{name: Big_Data, image: busybox}]\n";
     let name = |values: &str| {
         let rendered = Case::new(&format!("{values}\n{pool}")).rendered();
-        let deployment = rendered.of_kind("Deployment").next().expect("a pool").name().to_owned();
-        deployment
+        rendered.of_kind("Deployment").next().expect("a pool").name().to_owned()
     };
     assert_eq!(name(""), "rel-attune-agent-worker-big-data");
     assert_eq!(name("nameOverride: workers"), "rel-workers-agent-worker-big-data");

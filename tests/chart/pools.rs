@@ -149,6 +149,8 @@ fn graphics_processors_are_asked_for_by_the_pod() {
         // `helm test` runs where the pool runs.
         let test = rendered.find("Pod", "rel-attune-test-agent-worker-cuda");
         assert_eq!(test.pod_spec()["runtimeClassName"], "nvidia");
+        // And takes no processor from the pool.
+        assert_eq!(test.container("execution").value["resources"]["limits"], json!({ "memory": "16Gi" }));
     }
 }
 

@@ -72,6 +72,10 @@ Fails where fields of a pool do not go together. Takes root, pool, where.
 {{- end -}}
 {{- $scaling := $pool.autoscaling -}}
 {{- if $scaling.enabled -}}
+{{- $cpu := or (dig "requests" "cpu" "" ($pool.resources | default dict)) (dig "limits" "cpu" "" ($pool.resources | default dict)) -}}
+{{- if and (eq $scaling.type "hpa") (not $scaling.metrics) (not $cpu) -}}
+{{- fail (printf "%s.autoscaling: processor time is measured against resources.requests.cpu, which is not set; set it, or autoscaling.metrics" $where) -}}
+{{- end -}}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) -}}
 {{- fail (printf "%s.autoscaling.minReplicas: %d is more than maxReplicas, %d" $where (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
 {{- end -}}

@@ -64,7 +64,7 @@ A container of the pool's image with the agent as its entry point, up to its mou
   {{- end }}
   env:
     {{- toYaml $variables.env | nindent 4 }}
-  {{- with include "attune.workerResources" $pool | fromJson }}
+  {{- with include "attune.workerResources" (dict "pool" $pool "gpu" (eq .name "worker")) | fromJson }}
   resources:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -101,12 +101,13 @@ A container of the pool's image with the agent as its entry point, up to its mou
 {{- end -}}
 
 {{/*
-Resources in JSON, with graphics processors among the limits.
+Resources in JSON, with graphics processors among the limits. What tests the pool asks for none: all may be in use.
+Takes pool, gpu.
 */}}
 {{- define "attune.workerResources" -}}
-{{- $resources := deepCopy (.resources | default dict) -}}
-{{- if .gpu.count -}}
-{{- $limits := merge (dict) ($resources.limits | default dict) (dict .gpu.resourceName (int .gpu.count)) -}}
+{{- $resources := deepCopy (.pool.resources | default dict) -}}
+{{- if and .gpu .pool.gpu.count -}}
+{{- $limits := merge (dict) ($resources.limits | default dict) (dict .pool.gpu.resourceName (int .pool.gpu.count)) -}}
 {{- $_ := set $resources "limits" $limits -}}
 {{- end -}}
 {{- toJson $resources -}}
