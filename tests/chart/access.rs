@@ -21,12 +21,12 @@ fn files(object: &Object) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let volume = object.volume("credentials").expect("a volume");
     let sources = volume["projected"]["sources"].as_array().expect("sources");
-    let file = |source: &Value| {
-        let secret = &source["secret"];
-        let item = &secret["items"][0];
-        (text(&secret["name"]), text(&item["key"]), text(&item["path"]))
+    let of_secret = |source: &Value| {
+        let secret = text(&source["secret"]["name"]);
+        let items = source["secret"]["items"].as_array().expect("items").clone();
+        items.into_iter().map(move |item| (secret.clone(), text(&item["key"]), text(&item["path"])))
     };
-    sources.iter().map(file).collect()
+    sources.iter().flat_map(of_secret).collect()
 }
 
 #[test]

@@ -75,6 +75,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("rabbitmq: {host: m, password: p}", "database"),
     ("rabbitmq: {url: 'http://m'}", "rabbitmq.url"),
     ("quickstart: {enabled: true}\ndatabase: {host: d, password: p}", "quickstart.enabled"),
+    ("quickstart: {enabled: true}\nrabbitmq: {tls: {enabled: true}}", "rabbitmq.tls"),
+    ("quickstart: {enabled: true}\ndatabase: {tls: {mode: require}}", "database.tls"),
     ("quickstart: {enabled: 'yes'}", "quickstart.enabled"),
     ("quickstart: {enabled: true, packs: []}", "packs"),
     ("security: {encryptionKey: short}", "encryptionKey"),

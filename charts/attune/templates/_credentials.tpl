@@ -20,6 +20,9 @@ Every credential as {variable: {secret, key}}, in JSON. Fails where there is a p
 {{- if and $.Values.quickstart.enabled $given -}}
 {{- fail (printf "quickstart.enabled: it brings a server of its own, and %s names another; leave %s.url, %s.host and %s.existingSecret empty" $server.values $server.values $server.values $server.values) -}}
 {{- else if $.Values.quickstart.enabled -}}
+{{- if or (get $values.tls "enabled") (get $values.tls "mode") -}}
+{{- fail (printf "%s.tls: the %s of quickstart.enabled speaks no TLS" $server.values $server.what) -}}
+{{- end -}}
 {{- $_ := set $found $url (dict "secret" $quickstart "key" $url) -}}
 {{- else if $values.existingSecret -}}
 {{- if $values.passwordKey -}}
@@ -145,11 +148,11 @@ the projected volume `credentials`.
 {{- $env = append $env (dict "name" "ATTUNE__MESSAGE_QUEUE__URL" "value" (include "attune.brokerUrl" (dict "of" .Values.rabbitmq))) -}}
 {{- end -}}
 {{- $secrets := list -}}
-{{- $files := list -}}
+{{- $items := dict -}}
 {{- range $variable, $place := $credentials -}}
 {{- if eq $.Values.credentials.mode "files" -}}
 {{- $env = append $env (dict "name" (printf "%s_FILE" $variable) "value" (printf "%s/%s" $directory $variable)) -}}
-{{- $files = append $files (dict "secret" (dict "name" $place.secret "items" (list (dict "key" $place.key "path" $variable)))) -}}
+{{- $_ := set $items $place.secret (append (get $items $place.secret | default list) (dict "key" $place.key "path" $variable)) -}}
 {{- else if eq $place.key $variable -}}
 {{- $secrets = append $secrets $place.secret -}}
 {{- else -}}
@@ -161,8 +164,12 @@ the projected volume `credentials`.
 {{- if $tls.caSecret -}}
 {{- $file := printf "%s-ca.crt" ($section | lower | replace "_" "-") -}}
 {{- $env = append $env (dict "name" (printf "ATTUNE__%s__CA_FILE" $section) "value" (printf "%s/%s" $directory $file)) -}}
-{{- $files = append $files (dict "secret" (dict "name" $tls.caSecret "items" (list (dict "key" $tls.caKey "path" $file)))) -}}
+{{- $_ := set $items $tls.caSecret (append (get $items $tls.caSecret | default list) (dict "key" $tls.caKey "path" $file)) -}}
 {{- end -}}
+{{- end -}}
+{{- $files := list -}}
+{{- range $secret, $held := $items -}}
+{{- $files = append $files (dict "secret" (dict "name" $secret "items" $held)) -}}
 {{- end -}}
 {{- $envFrom := list -}}
 {{- range uniq $secrets -}}
