@@ -1,15 +1,16 @@
 //! What holds for everything that the chart renders, whatever the values.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::driver::{ask, chart};
 use crate::engines::{Case, ENGINES, Engine, OLDEST, cases_of_chart, helm_three};
-use crate::objects::{Object, selects, texts};
+use crate::objects::{Container, Object, selects, texts};
 
 /// Calls `check` for each of the chart's cases.
-fn for_each_case(check: impl Fn(&str, &Case)) {
+fn for_each_case(mut check: impl FnMut(&str, &Case)) {
     for name in cases_of_chart() {
         check(&name, &Case::of_chart(&name));
     }
@@ -305,4 +306,48 @@ fn the_chart_brings_the_agent_of_its_own_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(metadata.contains(&format!("appVersion: \"{version}\"")), "{version}");
     assert!(metadata.contains(&format!("image: attune/agent:{version}")), "{version}");
+}
+
+/// The part of the reference about a verb.
+fn about<'r>(reference: &'r str, verb: &str) -> Option<&'r str> {
+    let begun = reference.split_once(&format!("\n### attune-agent {verb}\n"))?.1;
+    begun.split("\n### ").next()
+}
+
+/// What a container is told to run, and asked by its probes.
+fn commands(container: Container<'_>) -> Vec<Vec<&str>> {
+    let probes = ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| {
+        let words = container.value[probe]["exec"]["command"].as_array().into_iter().flatten();
+        words.map(|word| word.as_str().expect("a word")).collect()
+    });
+    let all = probes.into_iter().chain([container.words()]);
+    all.filter(|words| words.len() > 1 && words[0].ends_with("/attune-agent")).collect()
+}
+
+/// Verbs, what they are asked, and options are such as the program has.
+#[test]
+fn the_program_knows_what_it_is_told() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference.md");
+    let reference = std::fs::read_to_string(path).expect("the reference");
+    let mut verbs = BTreeSet::new();
+    for_each_case(|name, case| {
+        for object in case.rendered().objects.iter().filter(|object| object.pod().is_some()) {
+            for words in object.containers().into_iter().flat_map(commands) {
+                // A verb may be two words.
+                let two = words[1..].iter().take(2).copied().collect::<Vec<_>>().join(" ");
+                let verb = if about(&reference, &two).is_some() { two } else { words[1].to_owned() };
+                let about = about(&reference, &verb);
+                let about = about.unwrap_or_else(|| panic!("{name}: nobody knows {words:?}"));
+                for option in words.iter().filter(|word| word.starts_with("--")) {
+                    assert!(about.contains(&format!(" {option} ")), "{name}: {words:?}");
+                }
+                if ["wait", "health"].contains(&verb.as_str()) {
+                    assert!(about.contains(&format!("- {}: ", words[2])), "{name}: {words:?}");
+                }
+                verbs.insert(verb);
+            }
+        }
+    });
+    let expected = ["doctor", "health", "install", "migrate", "pack register", "submit", "wait"];
+    assert_eq!(verbs.into_iter().collect::<Vec<_>>(), expected);
 }
