@@ -14,6 +14,7 @@ mod messages;
 mod outages;
 mod registration;
 mod runtimes;
+mod scaling;
 mod secrecy;
 mod secrets;
 mod site;
