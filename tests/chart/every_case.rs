@@ -301,10 +301,10 @@ fn an_old_cluster_is_told_what_it_cannot_do() {
 }
 
 #[test]
-fn the_chart_brings_the_agent_of_its_own_version() {
+fn chart_and_agent_have_one_version() {
     let metadata = std::fs::read_to_string(chart().join("Chart.yaml")).expect("the chart");
     let version = env!("CARGO_PKG_VERSION");
-    assert!(metadata.contains(&format!("appVersion: \"{version}\"")), "{version}");
+    assert!(metadata.contains(&format!("\nversion: {version}\nappVersion: \"{version}\"\n")), "{version}");
     assert!(metadata.contains(&format!("image: attune/agent:{version}")), "{version}");
 }
 
