@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
         plain_variable: Some("ATTUNE_WORK_DIR"),
         default: Some("/opt/attune/work"),
         takes: Takes::Text("a directory"),
-        about: "Where the worker keeps what it could not deliver yet; below the temporary directory where this one cannot be used.",
+        about: "Where the worker keeps what it could not deliver yet, in a directory of its own there where others can write there too; below the temporary directory where this one cannot be used.",
     },
     Setting {
         key: "worker.task_timeout",

@@ -86,6 +86,12 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                 "a runtime that this worker was told to offer is not in this container and is not offered"
             );
         }
+        if workshop.interpreters.runtimes.is_empty() {
+            tracing::warn!(
+                hint = "`attune-agent probe` tells where it looked; native actions need no interpreter",
+                "there is no interpreter in this container: the worker offers native actions only"
+            );
+        }
         let registration = Registration {
             name: config.name.clone(),
             worker_type: config.worker_type,

@@ -100,10 +100,11 @@ impl WorkDir {
     }
 }
 
-/// Where the worker's own directory may be: as configured, else below the temporary directory, apart from other users'.
-pub fn work_directories(configured: &Path) -> [PathBuf; 2] {
-    let user = rustix::process::geteuid().as_raw();
-    [configured.to_owned(), std::env::temp_dir().join(format!("attune-agent-{user}"))]
+/// Where the worker's own directory may be: as configured; below that, where everybody may write there, as in a volume that
+/// Kubernetes makes; else below the temporary directory. The latter two apart from other users'.
+pub fn work_directories(configured: &Path) -> [PathBuf; 3] {
+    let own = format!("attune-agent-{}", rustix::process::geteuid().as_raw());
+    [configured.to_owned(), configured.join(&own), std::env::temp_dir().join(own)]
 }
 
 /// A name as one path component, and a different one for each name.
@@ -168,6 +169,18 @@ mod tests {
         let second = below("a/b").unwrap();
         assert_eq!(second.journal().unwrap().len(), 1);
         assert!(!left.exists());
+    }
+
+    #[test]
+    fn where_everybody_may_write_the_worker_has_a_directory_of_its_own() {
+        use std::os::unix::fs::PermissionsExt;
+        let volume = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(volume.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let work_dir = WorkDir::of_worker("a", &work_directories(volume.path())).unwrap();
+        let private = work_dir.private_dir().unwrap();
+        assert!(private.starts_with(volume.path()), "{}", private.display());
+        let above = std::fs::metadata(private.parent().unwrap()).unwrap();
+        assert_eq!(above.mode() & 0o777, 0o700);
     }
 
     #[test]
