@@ -12,7 +12,7 @@ use super::lock::BuildLock;
 use super::log::BuildLog;
 use crate::backoff::pause_until;
 use crate::model::Exit;
-use crate::process::{Child, Job, Permit, SpawnError, Spawner};
+use crate::process::{Child, Job, Permit, SpawnError, Spawner, read_now};
 
 /// How often the agent's own log says how far a build is.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ async fn drain(stream: &mut Option<pipe::Receiver>, log: &mut BuildLog) {
     let Some(stream) = stream else { return };
     let mut buffer = vec![0; READ_BYTES];
     for _ in 0..DRAIN_READS {
-        match stream.try_read(&mut buffer) {
+        match read_now(stream, &mut buffer) {
             Ok(read) if read > 0 => log.take(&buffer[..read]).await,
             _ => return,
         }

@@ -16,7 +16,7 @@ use super::veil::Veil;
 use super::{Stop, StopSignal, Workshop, output, secret_outputs};
 use crate::artifacts::{Kept, Leavings, WrittenLog};
 use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
-use crate::process::{Child, Ended, signal_name};
+use crate::process::{Child, Ended, read_now, signal_name};
 
 /// What becomes of an action's output beside being captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,16 +157,20 @@ async fn pump(
                 () = gone.cancelled() => {}
             }
         }
-        if gone.is_cancelled() {
-            reads_left = reads_left.min(DRAIN_READS) - 1;
-        }
         buffer.resize(READ_BYTES, 0);
-        match stream.try_read(&mut buffer) {
+        let is_gone = gone.is_cancelled();
+        let read = if is_gone {
+            reads_left = reads_left.min(DRAIN_READS) - 1;
+            read_now(&stream, &mut buffer)
+        } else {
+            stream.try_read(&mut buffer)
+        };
+        match read {
             Ok(0) => break,
             Ok(read) => {
                 pass_on(veil.pass(&buffer[..read]), &mut capture, streams).await;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !gone.is_cancelled() => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_gone => {}
             // Empty, and nobody is left to fill it.
             Err(_) => break,
         }
@@ -265,6 +269,24 @@ fn failure_text(stderr: &str, code: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifacts::Artifacts;
+    use crate::model::ExecutionId;
+
+    #[tokio::test]
+    async fn what_was_printed_is_read_though_the_end_is_known_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::local(directory.path().to_owned());
+        let capture = Capture::new(100, artifacts.live_log(ExecutionId(7), Stream::Stdout));
+        let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let stream = pipe::Receiver::from_owned_fd(reading).unwrap();
+        // From here on the runtime has had no occasion to look.
+        rustix::io::write(&writing, b"short").unwrap();
+        drop(writing);
+        let gone = CancellationToken::new();
+        gone.cancel();
+        let (capture, _) = pump(Some(stream), capture, Veil::new(None), &gone, Streams::Captured).await;
+        assert_eq!(capture.finish().await.0.text, "short");
+    }
 
     #[test]
     fn the_failure_text_is_what_a_person_reads_first() {

@@ -40,6 +40,15 @@ pub struct Ended {
     pub out_of_memory: Option<OutOfMemory>,
 }
 
+/// Reads what is in an action's stream now. The kernel is asked, whatever the runtime has heard: an action that ends at once
+/// may be known to have ended before the runtime has looked at what it printed.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] where there is nothing and somebody may still write.
+pub(crate) fn read_now(stream: &pipe::Receiver, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(stream, buffer)?)
+}
+
 /// A running action. Dropping it ends the action and everything it started.
 #[derive(Debug)]
 pub struct Child {

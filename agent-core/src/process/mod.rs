@@ -37,6 +37,7 @@ mod sys;
 mod wire;
 mod zygote;
 
+pub(crate) use child::read_now;
 pub use child::{Child, Ended, Usage};
 pub use confinement::Confinement;
 pub use container::ContainerLimits;
