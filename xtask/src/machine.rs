@@ -19,7 +19,12 @@ struct Package {
 
 const PACKAGES: &[Package] = &[
     Package { name: "bash", program: "bash", serves: "core.shell, and the tests' own actions" },
-    Package { name: "busybox", program: "busybox", serves: "core.shell and examples.awk in small images" },
+    Package { name: "buildah", program: "buildah", serves: "the loader image" },
+    Package {
+        name: "busybox-static",
+        program: "busybox",
+        serves: "core.shell and examples.awk in small images",
+    },
     Package { name: "cpanminus", program: "cpanm", serves: "environments of core.perl" },
     Package { name: "dash", program: "dash", serves: "core.shell as Debian's /bin/sh" },
     Package { name: "default-jdk-headless", program: "javac", serves: "core.java" },
@@ -40,6 +45,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "npm", program: "npm", serves: "environments of core.nodejs" },
     Package { name: "perl", program: "perl", serves: "core.perl" },
     Package { name: "php-cli", program: "php", serves: "examples.php" },
+    Package { name: "podman", program: "podman", serves: "containers" },
     // Of servers, the tests start their own; one that the installation starts is nobody's.
     Package { name: "postgresql", program: "initdb", serves: "the control plane's database" },
     Package { name: "python3", program: "python3", serves: "core.python, and the tests' own actions" },
@@ -49,10 +55,17 @@ const PACKAGES: &[Package] = &[
         program: "python3 -m ensurepip --version",
         serves: "environments of core.python",
     },
+    Package {
+        name: "qemu-user-static",
+        program: "qemu-aarch64-static",
+        serves: "the program for arm64 on another machine",
+    },
     Package { name: "r-base-core", program: "Rscript", serves: "core.r" },
     Package { name: "rabbitmq-server", program: "rabbitmq-server", serves: "the control plane's messages" },
     Package { name: "ruby", program: "ruby", serves: "core.ruby" },
     Package { name: "ruby-bundler", program: "bundle", serves: "environments of core.ruby" },
+    // The runtime of containers that works with every kernel's control groups; podman alone would bring another.
+    Package { name: "runc", program: "runc", serves: "containers" },
     Package { name: "shellcheck", program: "shellcheck", serves: "the project's own scripts" },
     Package { name: "tcl", program: "tclsh", serves: "examples.tcl" },
     Package { name: "zsh", program: "zsh", serves: "core.shell as macOS has it" },

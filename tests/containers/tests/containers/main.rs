@@ -1,0 +1,13 @@
+//! The agent in real containers: put there as a pod puts it there, on real servers.
+
+mod cells;
+mod dist;
+mod first_process;
+mod foreign;
+mod hostile;
+mod image_volume;
+mod loader;
+mod matrix;
+mod packs;
+mod roots;
+mod site;
