@@ -136,6 +136,6 @@ fn server_directories() -> impl Iterator<Item = PathBuf> {
 }
 
 /// Whether this process is root's: its own directory in `/proc` belongs to the user it runs as.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
