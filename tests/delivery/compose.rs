@@ -78,7 +78,7 @@ fn everything_is_there_before_what_needs_it() {
         for (name, condition) in [
             ("loader", done),
             ("migrate", done),
-            ("register-core", done),
+            ("register", done),
             ("postgres", healthy),
             ("rabbitmq", healthy),
         ] {
@@ -93,7 +93,7 @@ fn everything_is_there_before_what_needs_it() {
         assert!(service(server)["ports"].is_null(), "nobody outside reaches {server}");
     }
     // What runs once does not run again and again, and reaches no further than it must.
-    for once in ["loader", "migrate", "register-core", "register-examples"] {
+    for once in ["loader", "migrate", "register"] {
         assert_eq!(service(once)["restart"], "no", "{once}");
     }
     assert_eq!(service("loader")["command"], json!(["install", "/opt/attune/agent"]));
@@ -101,7 +101,7 @@ fn everything_is_there_before_what_needs_it() {
 }
 
 #[test]
-fn every_volume_is_declared_and_every_pack_is_there() {
+fn every_volume_is_declared_and_every_pack_is_built_in() {
     let compose = yaml(COMPOSE).1;
     let declared: Vec<&String> = entries(&compose["volumes"]).map(|(name, _)| name).collect();
     for (name, service) in entries(&compose["services"]) {
@@ -115,9 +115,11 @@ fn every_volume_is_declared_and_every_pack_is_there() {
             assert!(there, "{source} of {name}");
         }
     }
+    assert_eq!(
+        service("register")["command"],
+        json!(["pack", "register", "--builtin", "core", "--builtin", "examples"])
+    );
     for pack in ["core", "examples"] {
-        let command = service(&format!("register-{pack}"))["command"].take();
-        assert_eq!(command, json!(["pack", "register", format!("/packs/{pack}")]));
         assert!(project(&format!("packs/{pack}/pack.yaml")).is_file());
     }
 }

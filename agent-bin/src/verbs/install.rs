@@ -127,7 +127,7 @@ fn refusal(directory: &Path, error: io::Error) -> Failure {
                 .to_owned()
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "the copy needs some fifteen megabytes; raise the volume's sizeLimit".to_owned()
+            "the copy needs eight megabytes; raise the volume's sizeLimit".to_owned()
         }
         ErrorKind::PermissionDenied => not_permitted(directory),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "name a directory".to_owned(),

@@ -123,7 +123,8 @@ impl Database {
             })?;
             options = options.ssl_root_cert(ca_file);
         }
-        options = options.application_name("attune-agent").log_statements(tracing::log::LevelFilter::Trace);
+        // A statement is no sentence for an operator, however slow it was; what fails is told by who asked.
+        options = options.application_name("attune-agent").disable_statement_logging();
         let address = format!("{}:{}", options.get_host(), options.get_port());
         let schema = access.schema.to_owned();
         let pool = Pool::new(access.connections.min(MOST_CONNECTIONS) - 1);
