@@ -5,10 +5,8 @@ use crate::{chart_tools, dist, machine};
 
 /// What is run first. Every step is of the whole workspace: with another choice of packages cargo would choose other
 /// features, and build their dependencies again.
-const PARTS: [&[&str]; 2] = [
-    &["test", "--workspace", "--locked", "--lib", "--bins"],
-    &["test", "--workspace", "--locked", "--doc"],
-];
+const PARTS: [&[&str]; 2] =
+    [&["test", "--workspace", "--locked", "--lib", "--bins"], &["test", "--workspace", "--locked", "--doc"]];
 
 /// What is run of the whole: two patterns that leave nothing out, so that `agent`, the built program run as a user runs
 /// it, comes last; the last line printed is the test runner's own.
