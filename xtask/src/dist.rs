@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::elf::Elf;
+use crate::python;
 use crate::step::{self, Failure, Result};
 
 /// What is built.
@@ -26,7 +27,7 @@ const PLATFORMS: [Platform; 2] = [
 ];
 
 /// The C compiler, from Python's registry: it compiles SQLite and `ring` for either target without a sysroot.
-const COMPILER: &str = "ziglang==0.17.1";
+const COMPILER: [&str; 2] = ["ziglang", "0.17.1"];
 
 /// The linker is Rust's own; these make the program smaller. Functions of the same code are one; what has to be moved to
 /// where it is loaded is a bitmap, not 24 bytes for each pointer; and nothing is kept for unwinding, which never happens.
@@ -140,19 +141,18 @@ impl Tools {
 /// Where the C compiler is; it is fetched where it is not there yet.
 fn compiler(place: &Path) -> Result<PathBuf> {
     let python = place.join("bin/python");
+    // Another version's compiler would make other bytes.
+    let script = "import importlib.metadata, sys, ziglang\n\
+                  assert importlib.metadata.version(sys.argv[1]) == sys.argv[2]\n\
+                  print(ziglang.__path__[0])";
     let find = || {
-        let script = "import ziglang, os; print(os.path.join(os.path.dirname(ziglang.__file__), 'zig'))";
-        step::read(Command::new(&python).args(["-c", script])).map(|path| PathBuf::from(path.trim()))
+        let directory = step::read(Command::new(&python).args(["-c", script]).args(COMPILER))?;
+        Ok::<_, Failure>(Path::new(directory.trim()).join("zig"))
     };
     if let Ok(zig) = find() {
         return Ok(zig);
     }
-    step::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(place))?;
-    step::run(
-        Command::new(&python)
-            .args(["-m", "pip", "--quiet", "--disable-pip-version-check"])
-            .args(["install", COMPILER]),
-    )?;
+    python::install(place, &[&COMPILER.join("==")])?;
     find()
 }
 

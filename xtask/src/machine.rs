@@ -75,7 +75,17 @@ const PACKAGES: &[Package] = &[
 /// on: an interpreter that is not there is a row less, not a failure, and of a server that is not there the tests that
 /// want it say so.
 pub(crate) fn prepare() {
-    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !is_there(package.program)).collect();
+    provide(|_| true);
+}
+
+/// Likewise, only what virtual environments of Python take.
+pub(crate) fn prepare_python() {
+    provide(|package| package.name.starts_with("python3"));
+}
+
+fn provide(wanted: impl Fn(&Package) -> bool) {
+    let wanted = PACKAGES.iter().filter(|package| wanted(package));
+    let missing: Vec<&Package> = wanted.filter(|package| !is_there(package.program)).collect();
     if missing.is_empty() {
         return;
     }

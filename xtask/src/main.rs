@@ -9,6 +9,7 @@ mod dist;
 mod docs;
 mod elf;
 mod machine;
+mod python;
 mod step;
 mod test;
 
