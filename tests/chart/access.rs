@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::engines::{Case, ENGINES, cases_of_chart};
-use crate::objects::Object;
+use chart_tests::engines::{Case, ENGINES, cases_of_chart};
+use chart_tests::objects::Object;
 
 const POOL: &str = "agentWorkers: [{name: a, image: busybox}]";
 const WORKER: &str = "rel-attune-agent-worker-a";

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::driver::{ask, chart};
-use crate::engines::{Case, ENGINES, Engine, OLDEST, cases_of_chart, helm_three};
-use crate::objects::{Container, Object, selects, texts};
+use chart_tests::driver::{ask, chart};
+use chart_tests::engines::{Case, ENGINES, Engine, OLDEST, cases_of_chart, helm_three};
+use chart_tests::objects::{Container, Object, selects, texts};
 
 /// Calls `check` for each of the chart's cases.
 fn for_each_case(mut check: impl FnMut(&str, &Case)) {

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::engines::{Case, Rendered, cases_of_chart};
+use chart_tests::engines::{Case, Rendered, cases_of_chart};
 
 /// Set to anything, writes the files anew.
 const WRITE: &str = "CHART_GOLDEN_WRITE";

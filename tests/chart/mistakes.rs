@@ -1,6 +1,6 @@
 //! Wrong values: each is refused by both engines, with the field named.
 
-use crate::engines::{Case, ENGINES};
+use chart_tests::engines::{Case, ENGINES};
 
 /// Values that would be right, for the mistakes below to be made in.
 const SERVERS: &str = "database: {host: d, password: p}\nrabbitmq: {host: m, password: p}\n";

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::engines::{Case, ENGINES, cases_of_chart};
-use crate::objects::{Object, texts};
+use chart_tests::engines::{Case, ENGINES, cases_of_chart};
+use chart_tests::objects::{Object, texts};
 
 /// As long as Helm allows.
 const LONG: &str = "a-release-whose-name-is-as-long-as-helm-allows-it-53c";

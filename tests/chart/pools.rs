@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::engines::{Case, ENGINES, Rendered};
-use crate::objects::{Container, Object};
+use chart_tests::engines::{Case, ENGINES, Rendered};
+use chart_tests::objects::{Container, Object};
 
 /// The Deployment of the pool `a`, which has these further fields; each begins a line.
 fn pool(fields: &str) -> Object {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::driver::{chart, tool};
-use crate::engines::{Case, ENGINES};
+use chart_tests::driver::{chart, tool};
+use chart_tests::engines::{Case, ENGINES};
 
 const QUICKREF: &str = "QUICKREF-kubernetes-agent-workers.md";
 const PAGES: [&str; 2] = [QUICKREF, "deployment/gitea-registry-and-helm.md"];

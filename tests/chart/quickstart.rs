@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::engines::{Case, ENGINES, Rendered, render_beside};
-use crate::objects::{Object, selects, texts};
+use chart_tests::engines::{Case, ENGINES, Rendered, render_beside};
+use chart_tests::objects::{Object, selects, texts};
 
 const SECRET: &str = "rel-attune-quickstart";
 

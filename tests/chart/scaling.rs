@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::engines::Case;
+use chart_tests::engines::Case;
 
 #[test]
 fn keda_follows_the_executions_of_the_pools_own_workers() {

@@ -5,10 +5,13 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Instant, SystemTime};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::{Engine, Image, Instance, PATIENCE, Ran, Volume};
+
+/// The most that a container lives which is not run to its end: as long as the test that has it.
+const LIFE: Duration = Duration::from_mins(15);
 
 /// What a container's root file system is.
 #[derive(Clone, Debug)]
@@ -46,6 +49,7 @@ pub struct Container<'a> {
     engine: &'a Engine,
     name: String,
     source: Source,
+    network: String,
     entrypoint: Option<String>,
     arguments: Vec<String>,
     options: Vec<OsString>,
@@ -59,13 +63,20 @@ impl<'a> Container<'a> {
             engine,
             name: name.to_owned(),
             source: source.into(),
+            network: "host".to_owned(),
             entrypoint: None,
             arguments: Vec::new(),
             options: Vec::new(),
             variables: String::new(),
         };
         // A kubelet adds no line for the user to the image's users; podman would.
-        container.option("--network=host").option("--passwd=false").option("--pull=never")
+        container.option("--passwd=false").option("--pull=never")
+    }
+
+    /// Puts it on another network, as podman calls it.
+    #[must_use]
+    pub fn network(self, network: &str) -> Self {
+        Self { network: network.to_owned(), ..self }
     }
 
     /// `runAsUser`, as `user` or `user:group`.
@@ -124,7 +135,7 @@ impl<'a> Container<'a> {
     /// Runs it to its end.
     #[track_caller]
     pub fn run(&self) -> Ran {
-        Ran::of(&mut self.podman_run())
+        Ran::of(&mut self.podman_run(PATIENCE))
     }
 
     /// Starts it.
@@ -134,7 +145,7 @@ impl<'a> Container<'a> {
     #[track_caller]
     pub fn start(&self) -> Running<'a> {
         let begun = SystemTime::now();
-        let mut child = self.podman_run();
+        let mut child = self.podman_run(LIFE);
         let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("podman starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let (sender, lines) = mpsc::channel();
@@ -155,11 +166,12 @@ impl<'a> Container<'a> {
         }
     }
 
-    fn podman_run(&self) -> Command {
+    fn podman_run(&self, at_most: Duration) -> Command {
         let variables = self.engine.path("variables");
         std::fs::write(&variables, &self.variables).expect("an own file");
-        let mut podman = self.engine.podman();
-        podman.args(["run", "--rm", "--name", &self.name, "--env-file"]).arg(variables).args(&self.options);
+        let mut podman = self.engine.podman_for(at_most);
+        podman.args(["run", "--rm", "--name", &self.name, "--network", &self.network, "--env-file"]);
+        podman.arg(variables).args(&self.options);
         // Of a directory, all words are the command: there is nothing that it could replace.
         match (&self.source, &self.entrypoint) {
             (Source::Image(name), Some(program)) => {
@@ -238,6 +250,34 @@ impl Running<'_> {
         }
     }
 
+    /// Reads what it says for so long.
+    ///
+    /// # Panics
+    /// Where it ends before.
+    #[track_caller]
+    pub fn expect_life(&self, duration: Duration) {
+        let deadline = Instant::now() + duration;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.borrow_mut().push(line),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => panic!("{} has ended: {}", self.name, self.said()),
+            }
+        }
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.lines.try_iter());
+        seen.join("\n")
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A field of `podman inspect`, as a Go template names it.
     #[track_caller]
     pub fn inspect(&self, field: &str) -> String {
@@ -258,7 +298,13 @@ impl Running<'_> {
     /// Runs a program beside what runs in it, as a visitor does.
     #[track_caller]
     pub fn exec(&self, words: &[&str]) -> Ran {
-        Ran::of(self.engine.podman().args(["exec", &self.name]).args(words)).expect_success()
+        self.try_exec(words, PATIENCE).expect_success()
+    }
+
+    /// The same for so long at most, whatever comes of it.
+    #[track_caller]
+    pub fn try_exec(&self, words: &[&str], at_most: Duration) -> Ran {
+        Ran::of(self.engine.podman_for(at_most).args(["exec", &self.name]).args(words))
     }
 
     /// Every process in it, zombies too.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -77,6 +78,11 @@ impl Engine {
         self.command("podman")
     }
 
+    /// `podman` on this store, for so long at most.
+    pub(crate) fn podman_for(&self, at_most: Duration) -> Command {
+        self.command_for("podman", at_most)
+    }
+
     /// `buildah` on this store.
     pub fn buildah(&self) -> Command {
         self.command("buildah")
@@ -95,8 +101,12 @@ impl Engine {
     }
 
     fn command(&self, program: &str) -> Command {
+        self.command_for(program, PATIENCE)
+    }
+
+    fn command_for(&self, program: &str, at_most: Duration) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", &PATIENCE.as_secs().to_string(), program]).stdin(Stdio::null());
+        command.args(["--kill-after=5", &at_most.as_secs().to_string(), program]).stdin(Stdio::null());
         configure(&mut command, &self.directory);
         command
     }

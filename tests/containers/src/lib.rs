@@ -4,12 +4,16 @@
 //! images are, or from single files. A [`Container`] runs in an instance of a root, or in an [`Image`] that was built
 //! from one. A [`Pod`] does what a kubelet does: volumes, init containers one after the other, then the rest.
 //!
+//! [`kubernetes`] runs rendered manifests, pods as they are written.
+//!
 //! All of it is in a store of this test process (see [`Engine`]), which goes with it, whatever becomes of it. Every call
 //! blocks, with a deadline; what fails ends the test with a sentence.
 
+pub mod busybox;
 mod container;
 mod engine;
 mod image;
+pub mod kubernetes;
 mod packages;
 mod pod;
 mod ran;

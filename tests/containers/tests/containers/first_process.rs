@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use container_tests::{Access, Container, Engine, Instance, PATIENCE, Pod, Running};
+use container_tests::{Access, Container, Engine, Instance, PATIENCE, Pod, Running, busybox};
 
 use crate::dist::{self, AGENT, AGENT_DIR};
 use crate::roots;
@@ -42,7 +42,7 @@ const STARTS: &[Start] = &[
 /// A site, and an instance of a small root with a shell in it.
 fn place(test: &str) -> Option<(&'static Engine, Site, Instance)> {
     let engine = Engine::shared()?;
-    let instance = roots::busybox(engine).instance(engine);
+    let instance = busybox::root(engine).instance(engine);
     Some((engine, Site::new(engine, test), instance))
 }
 

@@ -1,9 +1,8 @@
 //! Images and pods that make it hard for what is started in them.
 
-use container_tests::{Container, Engine, Image, Pod};
+use container_tests::{Container, Engine, Image, Pod, busybox};
 
 use crate::dist;
-use crate::roots;
 use crate::site::{Site, warnings};
 
 /// One way to be hostile.
@@ -95,7 +94,7 @@ const HOSTILE: &[Hostile] = &[
 fn a_worker_starts_and_works_all_the_same() {
     let Some(engine) = Engine::shared() else { return };
     let site = Site::new(engine, "hostile");
-    let root = roots::busybox(engine);
+    let root = busybox::root(engine);
     for hostile in HOSTILE {
         let text = format!("FROM scratch\nCOPY . /\n{}\n", hostile.image);
         let image = Image::build(engine, &format!("hostile-{}", hostile.name), &text, root.path());

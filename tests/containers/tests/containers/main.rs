@@ -6,6 +6,7 @@ mod first_process;
 mod foreign;
 mod hostile;
 mod image_volume;
+mod kubernetes;
 mod loader;
 mod matrix;
 mod packs;

@@ -2,9 +2,8 @@
 //! runtime's first.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use container_tests::{Engine, Ran, Volume};
+use container_tests::{Engine, Volume, busybox};
 use serde_json::{Value, json};
 
 /// The native action of the pack.
@@ -52,7 +51,7 @@ pub(crate) fn images(engine: &Engine) -> PathBuf {
         json!({"ref": NATIVE, "runtime": "core.native", "entrypoint": "id", "output_format": "text"});
     write_json(&pack.join("actions/id.yaml"), &native);
     // It is the program that it is called as, and needs nothing but the kernel.
-    std::fs::copy(static_busybox(), pack.join("actions/id")).expect("a program and a writable directory");
+    std::fs::copy(busybox::program(), pack.join("actions/id")).expect("a program and a writable directory");
     for Further { runtime, path, arguments } in FURTHER {
         let (_, extension, text) = PROGRAMS.iter().find(|(of, ..)| of == runtime).expect("it has a program");
         let (name, reference) = (name(path), action_on(path));
@@ -68,22 +67,6 @@ pub(crate) fn images(engine: &Engine) -> PathBuf {
         write(&pack.join("actions").join(entrypoint), text);
     }
     pack
-}
-
-/// A program that is a shell and much more, and needs no library.
-///
-/// # Panics
-/// Where there is none.
-pub(crate) fn static_busybox() -> &'static str {
-    let busybox = "/bin/busybox";
-    // It refuses what has no libraries.
-    let is_static = Path::new(busybox).is_file() && Ran::of(Command::new("ldd").arg(busybox)).code != 0;
-    assert!(
-        is_static,
-        "{busybox} is not there, or not static; on Debian, this installs it: \
-         sudo apt-get install -y --no-install-recommends busybox-static"
-    );
-    busybox
 }
 
 /// What an interpreter's runtime and action are called: `on_lua54`.

@@ -1,8 +1,6 @@
 //! The images that users bring, as root file systems. None has a `/tmp`: where there is to be one, it is a volume.
 
-use container_tests::{Engine, Root};
-
-use crate::packs::static_busybox;
+use container_tests::{Engine, Root, busybox};
 
 /// What a kind of image has.
 pub(crate) struct Kind {
@@ -46,21 +44,19 @@ pub(crate) const KINDS: &[Kind] = &[
         runtimes: &["python", "native"],
         exact: true,
     },
-    Kind { name: "busybox", make: busybox, path: None, runtimes: &["shell", "awk", "native"], exact: true },
+    Kind {
+        name: "busybox",
+        make: busybox::root,
+        path: None,
+        runtimes: &["shell", "awk", "native"],
+        exact: true,
+    },
     Kind { name: "one program", make: one_program, path: None, runtimes: &["native"], exact: true },
 ];
 
 /// A static program, and nothing else: not even a directory.
 pub(crate) fn one_program(engine: &Engine) -> Root {
     Root::scratch(engine, "one-program").copy("/usr/sbin/ldconfig", "/program")
-}
-
-/// One static program that is a shell and much more.
-pub(crate) fn busybox(engine: &Engine) -> Root {
-    let root = Root::scratch(engine, "busybox").copy(static_busybox(), "/bin/busybox");
-    let list = container_tests::Ran::of(std::process::Command::new("busybox").arg("--list")).expect_success();
-    let applets = list.stdout.lines().filter(|applet| *applet != "busybox");
-    applets.fold(root, |root, applet| root.link("busybox", &format!("/bin/{applet}")))
 }
 
 /// The packages that distroless images of Python consist of: no shell among them, no package manager, and no `/tmp`.

@@ -62,6 +62,16 @@ impl Site {
         site
     }
 
+    /// Its packs.
+    pub(crate) fn packs(&self) -> &Volume {
+        &self.packs
+    }
+
+    /// Where its servers are: of the database, and of the broker.
+    pub(crate) fn urls(&self) -> [&str; 2] {
+        [&self.database, &self.amqp]
+    }
+
     /// Makes a pack known.
     #[track_caller]
     pub(crate) fn register(&self, pack: &Path) {
@@ -157,6 +167,11 @@ impl Site {
             executions.iter().all(is_told)
         });
         assert!(done, "not all of {executions:?} have ended");
+    }
+
+    /// How often the end of an execution was announced.
+    pub(crate) fn completions(&self, execution: i64) -> usize {
+        self.executor.completions().get(&execution).copied().unwrap_or_default()
     }
 
     /// Awaits that this one runs.

