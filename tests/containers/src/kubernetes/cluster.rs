@@ -118,6 +118,15 @@ impl Cluster {
         self
     }
 
+    /// The volume that is bound to a claim.
+    ///
+    /// # Panics
+    /// Where there is no such claim.
+    #[track_caller]
+    pub fn bound(&self, claim: &str) -> Volume {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner).claim(claim).clone()
+    }
+
     /// Takes objects in, new ones and others in place of those it has; pods are not started.
     ///
     /// # Panics

@@ -233,7 +233,13 @@ impl<'c> RunningPod<'c> {
         self.running.iter_mut().map(|running| running.stop(grace)).collect()
     }
 
-    /// What its containers have said.
+    /// What one of its containers has said.
+    #[track_caller]
+    pub fn said(&self, container: &str) -> String {
+        self.find(container).said()
+    }
+
+    /// What all its containers have said, those first that ran first.
     pub fn log(&self) -> String {
         let running = self.running.iter().map(Running::said);
         [self.log.clone()].into_iter().chain(running).collect::<Vec<_>>().join("\n")

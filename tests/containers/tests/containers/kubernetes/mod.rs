@@ -49,6 +49,6 @@ fn submit(worker: &RunningPod<'_>, pool: &str, action: &str) -> Value {
 #[track_caller]
 fn assert_drains(worker: &mut RunningPod<'_>) {
     assert_eq!(worker.stop(), [0], "{}", worker.log());
-    let log = worker.log();
+    let log = worker.said("worker");
     assert!(warnings(&log).is_empty(), "{}: {log}", worker.name());
 }

@@ -36,8 +36,9 @@ fn run(cluster: &Cluster, rendered: &Rendered, revision: &str, number: usize) {
         let ended = submit(&worker, pool, action);
         assert_eq!(ended["status"], "completed", "{ended}");
         // What `helm test` ran, and this, in each run.
-        let of_pool =
-            format!("execution e JOIN attune.worker w ON w.id = e.worker WHERE w.labels->>'pool' = '{pool}'");
+        let of_pool = format!(
+            "execution e JOIN attune.worker w ON w.id = e.worker WHERE w.capabilities->'labels'->>'pool' = '{pool}'"
+        );
         let counted = ask(
             &database,
             &format!("SELECT count(*), min(e.status::text), max(e.status::text) FROM attune.{of_pool}"),

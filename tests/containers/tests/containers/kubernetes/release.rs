@@ -35,6 +35,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("ARTIFACTS_DIR", "/opt/attune/artifacts"),
 ];
 
+/// What its API writes into the volume of artifacts, by which workers know that it reads them there.
+const API_MARKER: &str = ".attune-api-sentinel";
+
 /// What such a release has made, called `attune`.
 fn objects(site: &Site) -> Vec<Value> {
     let [database, broker] = site.urls();
@@ -64,6 +67,8 @@ fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     let cluster = Cluster::beside_servers(engine).image("attune/agent:", dist::loader().into());
     let cluster = cluster.claim("attune-attune-packs", site.packs());
     cluster.apply(&objects(&site));
+    let artifacts = cluster.bound("attune-attune-artifacts");
+    std::fs::write(artifacts.path().join(API_MARKER), "{}").expect("an own directory");
     let rendered = Case::of_chart("existing-attune").rendered();
     let mut pods = install(&cluster, &rendered, "1");
     let mut full = take(&mut pods, "rel-attune-agent-worker-full");
@@ -87,6 +92,10 @@ fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     for secret in OTHERS_SECRETS.iter().map(|(_, value)| *value).chain([database, broker]) {
         assert!(!seen.contains(secret), "{secret}: {seen}");
     }
+    assert!(
+        artifacts.path().join("examples/python_words/stdout/log/v1.txt").is_file(),
+        "its log is kept there"
+    );
     for worker in full.iter_mut().chain(&mut ruby) {
         assert_drains(worker);
         assert_eq!(site.status_of(worker.name()), "inactive");
