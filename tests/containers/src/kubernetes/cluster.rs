@@ -19,6 +19,8 @@ use crate::{Engine, Volume};
 #[derive(Debug)]
 pub struct Cluster {
     pub(super) engine: &'static Engine,
+    /// What its containers' names begin with.
+    pub(super) name: String,
     pub(super) images: Images,
     pub(super) network: Network,
     objects: RwLock<Objects>,
@@ -91,17 +93,17 @@ impl Objects {
 impl Cluster {
     /// One with a network of its own, in which nothing is but its pods.
     pub fn alone(engine: &'static Engine, name: &str) -> Self {
-        Self::with(engine, Network::own(engine, name))
+        Self::with(engine, name, Network::own(engine, name))
     }
 
     /// One on the machine's network, where the test has its servers.
-    pub fn beside_servers(engine: &'static Engine) -> Self {
-        Self::with(engine, Network::Machine)
+    pub fn beside_servers(engine: &'static Engine, name: &str) -> Self {
+        Self::with(engine, name, Network::Machine)
     }
 
-    fn with(engine: &'static Engine, network: Network) -> Self {
+    fn with(engine: &'static Engine, name: &str, network: Network) -> Self {
         let (objects, ready, more_ready) = Default::default();
-        Self { engine, images: Images::default(), network, objects, ready, more_ready }
+        Self { engine, name: name.to_owned(), images: Images::default(), network, objects, ready, more_ready }
     }
 
     /// Gives it an image, by the beginning of the name by which manifests refer to it.
@@ -114,7 +116,9 @@ impl Cluster {
     /// Gives it a claim that is bound to this volume.
     #[must_use]
     pub fn claim(self, name: &str, volume: &Volume) -> Self {
-        self.objects.write().expect("nobody failed").claims.insert(name.to_owned(), volume.clone());
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        objects.claims.insert(name.to_owned(), volume.clone());
+        drop(objects);
         self
     }
 

@@ -107,17 +107,17 @@ pub(super) struct Variable {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) enum ValueFrom {
-    #[serde(rename_all = "camelCase")]
-    FieldRef {
-        field_path: String,
-    },
-    SecretKeyRef(Key),
-    ConfigMapKeyRef(Key),
+    #[serde(rename = "fieldRef", rename_all = "camelCase")]
+    Field { field_path: String },
+    #[serde(rename = "secretKeyRef")]
+    Secret(Key),
+    #[serde(rename = "configMapKeyRef")]
+    ConfigMap(Key),
 }
 
-/// One key of a secret or ConfigMap.
+/// One key of a secret or `ConfigMap`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Key {
@@ -126,10 +126,12 @@ pub(super) struct Key {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) enum VariableSource {
-    SecretRef(Named),
-    ConfigMapRef(Named),
+    #[serde(rename = "secretRef")]
+    Secret(Named),
+    #[serde(rename = "configMapRef")]
+    ConfigMap(Named),
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,7 +190,7 @@ pub(super) enum Projection {
     ConfigMap(Files),
 }
 
-/// Keys of a secret or ConfigMap as files: all by their own names, or those that are listed.
+/// Keys of a secret or `ConfigMap` as files: all by their own names, or those that are listed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Files {
@@ -203,5 +205,5 @@ pub(super) struct Item {
     pub(super) path: String,
 }
 
-/// What a secret or a ConfigMap holds, decoded.
+/// What a secret or a `ConfigMap` holds, decoded.
 pub(super) type Held = BTreeMap<String, String>;

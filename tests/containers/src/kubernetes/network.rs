@@ -18,12 +18,14 @@ pub(super) enum Network {
     /// The machine's: servers of the test's own are reached there.
     Machine,
     /// One with loopback and nothing else, as long as this container lives.
-    Own { path: PathBuf, _holder: Holder },
+    Own(Box<Holder>),
 }
 
 /// The container, and below it what it runs in: ended in this order.
 #[derive(Debug)]
 pub(super) struct Holder {
+    /// The network, for whoever wants to go there.
+    path: PathBuf,
     // A lock makes it nobody's in particular; it is never taken.
     _running: Mutex<Running<'static>>,
     _instance: Instance,
@@ -37,14 +39,14 @@ impl Network {
         let running = container.command(HOLDER).start();
         running.wait_for("open");
         let path = PathBuf::from(format!("/proc/{}/ns/net", running.first_process()));
-        Self::Own { path, _holder: Holder { _running: Mutex::new(running), _instance: instance } }
+        Self::Own(Box::new(Holder { path, _running: Mutex::new(running), _instance: instance }))
     }
 
     /// `--network`.
     pub(super) fn option(&self) -> String {
         match self {
             Self::Machine => "host".to_owned(),
-            Self::Own { path, .. } => format!("ns:{}", path.display()),
+            Self::Own(holder) => format!("ns:{}", holder.path.display()),
         }
     }
 
@@ -55,9 +57,9 @@ impl Network {
         match self {
             Self::Machine => connect(),
             // A thread can be elsewhere than its process, and this one does not come back.
-            Self::Own { path, .. } => std::thread::scope(|scope| {
+            Self::Own(holder) => std::thread::scope(|scope| {
                 let there = scope.spawn(|| {
-                    let network = std::fs::File::open(path).expect("its holder lives");
+                    let network = std::fs::File::open(&holder.path).expect("its holder lives");
                     move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
                         .expect("root may go there");
                     connect()

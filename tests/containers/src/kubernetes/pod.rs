@@ -132,7 +132,7 @@ impl<'c> RunningPod<'c> {
                 (Source::from(&instance), Some(instance))
             }
         };
-        let name = format!("{}-{}", self.name, spec.name);
+        let name = format!("{}-{}-{}", self.cluster.name, self.name, spec.name);
         let container = Container::new(engine, &name, source).network(&self.cluster.network.option());
         let container = container.option("--hostname").option(&self.name);
         let hosts = self.services.iter().chain([&self.name]);
@@ -218,6 +218,9 @@ impl<'c> RunningPod<'c> {
     }
 
     /// That each of its containers is alive, as its probe has it.
+    ///
+    /// # Panics
+    /// Where one is not.
     #[track_caller]
     pub fn assert_live(&self) {
         for (spec, running) in self.spec.containers.iter().zip(&self.running) {

@@ -60,16 +60,16 @@ impl Probe {
 
     fn await_within(&self, container: &Running<'_>, network: &Network, attempts: u32) {
         let mut pause = Duration::from_secs(self.initial_delay_seconds);
-        let mut answer = Err("it was not asked".to_owned());
+        let mut wrong = String::new();
         for _ in 0..attempts {
             container.expect_life(pause);
-            answer = self.ask(container, network);
-            if answer.is_ok() {
-                return;
+            match self.ask(container, network) {
+                Ok(()) => return,
+                Err(error) => wrong = error,
             }
             pause = Duration::from_secs(self.period_seconds);
         }
-        panic!("{}: {}; it said:\n{}", container.name(), answer.unwrap_err(), container.said());
+        panic!("{}: {wrong}; it said:\n{}", container.name(), container.said());
     }
 
     /// Asks once; the error says what is wrong.

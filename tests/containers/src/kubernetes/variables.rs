@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::cluster::Objects;
 use super::manifest::{ContainerSpec, ValueFrom, VariableSource};
 
-/// Whole secrets and ConfigMaps first, then what is given one by one, which goes before.
+/// Whole secrets and `ConfigMap`s first, then what is given one by one, which goes before.
 pub(super) fn of(container: &ContainerSpec, pod: &str, objects: &Objects) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for source in &container.env_from {
         variables.extend(match source {
-            VariableSource::SecretRef(secret) => objects.secret(&secret.name).clone(),
-            VariableSource::ConfigMapRef(map) => objects.config_map(&map.name).clone(),
+            VariableSource::Secret(secret) => objects.secret(&secret.name).clone(),
+            VariableSource::ConfigMap(map) => objects.config_map(&map.name).clone(),
         });
     }
     for variable in &container.env {
@@ -28,9 +28,9 @@ pub(super) fn of(container: &ContainerSpec, pod: &str, objects: &Objects) -> BTr
 
 fn from(source: &ValueFrom, pod: &str, objects: &Objects) -> String {
     match source {
-        ValueFrom::FieldRef { field_path } if field_path == "metadata.name" => pod.to_owned(),
-        ValueFrom::FieldRef { field_path } => panic!("{pod}: {field_path} is not known here"),
-        ValueFrom::SecretKeyRef(key) => objects.secret(&key.name)[&key.key].clone(),
-        ValueFrom::ConfigMapKeyRef(key) => objects.config_map(&key.name)[&key.key].clone(),
+        ValueFrom::Field { field_path } if field_path == "metadata.name" => pod.to_owned(),
+        ValueFrom::Field { field_path } => panic!("{pod}: {field_path} is not known here"),
+        ValueFrom::Secret(key) => objects.secret(&key.name)[&key.key].clone(),
+        ValueFrom::ConfigMap(key) => objects.config_map(&key.name)[&key.key].clone(),
     }
 }

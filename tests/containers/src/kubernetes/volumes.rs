@@ -9,7 +9,7 @@ use super::cluster::Objects;
 use super::manifest::{ChangePolicy, Files, Held, PodSecurity, Projection, VolumeSource};
 use crate::{Engine, Volume};
 
-/// The mode of files from secrets and ConfigMaps where nothing is said.
+/// The mode of files from secrets and `ConfigMap`s where nothing is said.
 const FILE_MODE: u32 = 0o644;
 
 /// What `fsGroup` adds to files that can be written to, to those that cannot, and to directories.

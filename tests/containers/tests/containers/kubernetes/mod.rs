@@ -5,6 +5,7 @@ mod release;
 mod rollout;
 
 use chart_tests::engines::Rendered;
+use chart_tests::objects::Object;
 use container_tests::kubernetes::{Cluster, RunningPod};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ fn is_test(object: &Value) -> bool {
 
 /// Installs everything that was rendered; returns its pods once they are ready, or done.
 fn install<'c>(cluster: &'c Cluster, rendered: &Rendered, revision: &str) -> Vec<RunningPod<'c>> {
-    let objects = rendered.objects.iter().map(|object| object.value()).filter(|object| !is_test(object));
+    let objects = rendered.objects.iter().map(Object::value).filter(|object| !is_test(object));
     let objects: Vec<&Value> = objects.collect();
     cluster.apply(objects.iter().copied());
     let with_pods = |object: &&Value| object["spec"]["template"]["spec"].is_object();
@@ -28,7 +29,7 @@ fn install<'c>(cluster: &'c Cluster, rendered: &Rendered, revision: &str) -> Vec
 /// `helm test`: the pods of all its hooks, one after the other.
 #[track_caller]
 fn helm_test(cluster: &Cluster, rendered: &Rendered) -> Vec<String> {
-    let tests = rendered.objects.iter().map(|object| object.value()).filter(|object| is_test(object));
+    let tests = rendered.objects.iter().map(Object::value).filter(|object| is_test(object));
     tests.map(|test| cluster.run(test)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Beside a release of Attune: its secret, its ConfigMap and its claims, under its names.
+//! Beside a release of Attune: its secret, its `ConfigMap` and its claims, under its names.
 
 use chart_tests::engines::Case;
 use container_tests::Engine;
@@ -64,7 +64,7 @@ fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     let Some(engine) = Engine::shared() else { return };
     let site = Site::new(engine, "release");
     site.action("environment", "env");
-    let cluster = Cluster::beside_servers(engine).image("attune/agent:", dist::loader().into());
+    let cluster = Cluster::beside_servers(engine, "release").image("attune/agent:", dist::loader().into());
     let cluster = cluster.claim("attune-attune-packs", site.packs());
     cluster.apply(&objects(&site));
     let artifacts = cluster.bound("attune-attune-artifacts");

@@ -30,7 +30,7 @@ fn no_execution_is_lost_from_one_version_to_the_next() {
     let Some(engine) = Engine::shared() else { return };
     let site = Site::new(engine, "rollout");
     site.action("once", ONCE);
-    let cluster = Cluster::beside_servers(engine).image("attune/agent:", dist::loader().into());
+    let cluster = Cluster::beside_servers(engine, "rollout").image("attune/agent:", dist::loader().into());
     let cluster = cluster.claim("rel-attune-packs", site.packs());
     // The one has a directory that is its own from the first; the other has the top of a volume that all may write to.
     let old = pool(&site, &json!({ "logLevel": "debug" })).rendered();
@@ -48,6 +48,10 @@ fn no_execution_is_lost_from_one_version_to_the_next() {
         <[_; 1]>::try_from(take(&mut pods, "rel-attune-agent-worker-shell-new")).expect("one pod");
     asked.extend((0..EXECUTIONS).map(|_| site.request("my.once")));
     site.await_running(asked[EXECUTIONS]);
+    for (pod, place) in [(&old, "agent"), (&new, "attune-agent-1000")] {
+        let lock = pod.volume("work").path().join(place).join(format!("{}.lock", pod.name()));
+        assert!(lock.is_file(), "{}", lock.display());
+    }
     assert_drains(&mut old);
     assert_eq!(site.status_of(old.name()), "inactive");
     site.await_completed(&asked);
