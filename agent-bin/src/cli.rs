@@ -198,9 +198,11 @@ pub(crate) struct WaitArgs {
     pub(crate) timeout: Option<u64>,
 }
 
-/// What a worker needs before it can work.
+/// What a worker, or `migrate`, needs before it can work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WaitFor {
+    /// The database, whatever is in it
+    Database,
     /// The database, with the control plane's tables in it
     Schema,
     /// The packs directory, with the core pack in it

@@ -57,7 +57,7 @@ fn migrate_refuses_a_schema_with_somebody_elses_tables_and_touches_nothing() {
 #[test]
 fn wait_returns_at_once_for_what_is_there_and_fails_in_time_for_what_is_not() {
     let site = Site::shared("wait");
-    for what in ["schema", "queue", "packs", "all"] {
+    for what in ["database", "schema", "queue", "packs", "all"] {
         assert_eq!(site.run(&["wait", what, "--timeout", "30"]).code, 0, "{what}");
     }
     let absent = empty("wait_absent");
@@ -79,6 +79,17 @@ fn wait_returns_at_once_for_what_is_there_and_fails_in_time_for_what_is_not() {
         assert!(ran.stderr.ends_with("error: not everything is there after 1 s\n"), "{what}: {}", ran.stderr);
         assert!(begun.elapsed().as_secs() < 10, "{what}");
     }
+}
+
+#[test]
+fn wait_for_the_database_asks_for_no_table() {
+    let site = empty("wait_database");
+    assert_eq!(site.run(&["wait", "database", "--timeout", "30"]).code, 0);
+    let mut command = site.agent();
+    command.env("ATTUNE__DATABASE__URL", "postgres://nobody:nothing@127.0.0.1:1/none");
+    let ran = Ran::of(command.args(["wait", "database", "--timeout", "1"]));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("waiting for the database at 127.0.0.1:1"), "{}", ran.stderr);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_core::control_plane::attune::{await_broker, await_schema};
+use agent_core::control_plane::attune::{await_broker, await_database, await_schema};
 
 use crate::cli::{WaitArgs, WaitFor};
 use crate::exit::{FAILED, Failure, tell};
@@ -33,6 +33,8 @@ pub(crate) async fn run(session: &Session, args: WaitArgs) -> Result<ExitCode, F
 async fn wait(session: &Session, what: WaitFor) -> Result<(), Failure> {
     let servers = &session.config.servers;
     let wanted = |which| what == which || what == WaitFor::All;
+    // With its tables it is there, too.
+    let database = async { if what == WaitFor::Database { await_database(servers).await } else { Ok(()) } };
     let schema = async { if wanted(WaitFor::Schema) { await_schema(servers).await } else { Ok(()) } };
     let broker = async { if wanted(WaitFor::Queue) { await_broker(servers).await } else { Ok(()) } };
     let packs = async {
@@ -42,7 +44,7 @@ async fn wait(session: &Session, what: WaitFor) -> Result<(), Failure> {
         Ok(())
     };
     // What no waiting can mend is told at once.
-    tokio::try_join!(schema, broker, packs)?;
+    tokio::try_join!(database, schema, broker, packs)?;
     Ok(())
 }
 

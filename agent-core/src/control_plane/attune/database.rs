@@ -39,6 +39,13 @@ pub(super) struct Database {
     clock: Clock,
 }
 
+/// How much of a database has to be there.
+#[derive(Clone, Copy)]
+enum Awaited {
+    Server,
+    Tables,
+}
+
 /// Connections for work. The one of the library asks the server for a sign of life whenever a connection is given back:
 /// a round trip for each statement. Here a statement finds out for itself, and is tried again.
 #[derive(Debug)]
@@ -134,12 +141,24 @@ impl Database {
 
     /// Connects, waiting for the server and for the tables for as long as that takes.
     pub(super) async fn wait(&self) {
+        self.wait_for(Awaited::Tables).await;
+    }
+
+    /// Connects, waiting for the server alone.
+    pub(super) async fn wait_for_server(&self) {
+        self.wait_for(Awaited::Server).await;
+    }
+
+    async fn wait_for(&self, awaited: Awaited) {
         let mut waiting = Waiting::new(format!("the database at {}", self.address));
         loop {
             let tried = async {
                 let mut vital = self.vital.lock().await;
                 let connection = self.vital_connection(&mut vital).await?;
-                self.check_schema(connection).await
+                match awaited {
+                    Awaited::Server => Ok(()),
+                    Awaited::Tables => self.check_schema(connection).await,
+                }
             };
             match tried.await {
                 Ok(()) => return waiting.over(),

@@ -134,6 +134,14 @@ impl Attune {
     }
 }
 
+/// Awaits the database, whatever is in it.
+pub async fn await_database(servers: &ServersConfig) -> Result<()> {
+    let database = Database::new(&Access::of(servers)?)?;
+    database.wait_for_server().await;
+    database.close().await;
+    Ok(())
+}
+
 /// Awaits the database and the control plane's tables in it.
 pub async fn await_schema(servers: &ServersConfig) -> Result<()> {
     let database = Database::new(&Access::of(servers)?)?;
