@@ -125,8 +125,8 @@ The init container that brings the agent into the pod.
 {{- end -}}
 
 {{/*
-Init containers that wait: one for each of schema, packs and queue that is asked for, so that the pod's status names what is
-missing. Takes root, for.
+Init containers that wait: one for each of database, schema, packs and queue that is asked for, so that the pod's status
+names what is missing. Takes root, for.
 */}}
 {{- define "attune.waits" -}}
 {{- $root := .root -}}

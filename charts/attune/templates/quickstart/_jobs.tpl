@@ -10,7 +10,7 @@ kind: Job
 metadata:
   {{- include "attune.metadata" (dict "root" .root "name" $name "component" .for) | nindent 2 }}
 spec:
-  # The servers take their time when they are new.
+  # Waiting for a server that never comes ends with its timeout, and begins again.
   backoffLimit: 20
   template:
     metadata:
@@ -33,6 +33,8 @@ securityContext:
 
 {{- define "attune.migratePod" -}}
 {{ include "attune.jobPod" . }}
+initContainers:
+  {{- include "attune.waits" (dict "root" . "for" (list "database")) | trim | nindent 2 }}
 containers:
   {{- include "attune.verb" (dict "root" . "name" "migrate" "args" (list "migrate") "access" true "resources" .Values.quickstart.resources) | nindent 2 }}
 volumes:
