@@ -1,8 +1,7 @@
 //! What is there beside pods.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,9 +23,6 @@ pub struct Cluster {
     pub(super) images: Images,
     pub(super) network: Network,
     objects: RwLock<Objects>,
-    /// How many pods have become ready.
-    ready: Mutex<u32>,
-    more_ready: Condvar,
 }
 
 /// What pods refer to by name.
@@ -102,8 +98,8 @@ impl Cluster {
     }
 
     fn with(engine: &'static Engine, name: &str, network: Network) -> Self {
-        let (objects, ready, more_ready) = Default::default();
-        Self { engine, name: name.to_owned(), images: Images::default(), network, objects, ready, more_ready }
+        let name = name.to_owned();
+        Self { engine, name, images: Images::default(), network, objects: RwLock::default() }
     }
 
     /// Gives it an image, by the beginning of the name by which manifests refer to it.
@@ -176,8 +172,6 @@ impl Cluster {
         };
         let mut pod = self.pod(&name, pod, workload);
         pod.await_condition(until);
-        *locked(&self.ready) += 1;
-        self.more_ready.notify_all();
         pod
     }
 
@@ -209,21 +203,6 @@ impl Cluster {
         pod.await_condition(Condition::Done);
         pod.log()
     }
-
-    /// Waits until more pods are ready than were, but not for ever; returns how many are.
-    pub(super) fn await_more_ready(&self, before: u32, at_most: Duration) -> u32 {
-        let ready = locked(&self.ready);
-        let waited = self.more_ready.wait_timeout_while(ready, at_most, |ready| *ready == before);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    pub(super) fn ready(&self) -> u32 {
-        *locked(&self.ready)
-    }
-}
-
-fn locked(count: &Mutex<u32>) -> MutexGuard<'_, u32> {
-    count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn held(map: &Value, read: fn(&str) -> String) -> Held {

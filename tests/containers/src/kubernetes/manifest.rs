@@ -16,23 +16,12 @@ pub(super) struct PodSpec {
     pub(super) containers: Vec<ContainerSpec>,
     #[serde(default)]
     pub(super) volumes: Vec<VolumeSpec>,
-    #[serde(default)]
-    pub(super) restart_policy: RestartPolicy,
     #[serde(default = "thirty")]
     pub(super) termination_grace_period_seconds: u32,
 }
 
 fn thirty() -> u32 {
     30
-}
-
-/// When a container that has ended is started again.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-pub(super) enum RestartPolicy {
-    #[default]
-    Always,
-    OnFailure,
-    Never,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,17 +5,11 @@
 //!   service has to be that of its pods.
 //! * **Images** cannot be pulled. Each has a stand-in with the same programs and the same contract (see `images`).
 //! * **Seccomp.** `RuntimeDefault` is podman's own default.
-//! * **Restarts.** A container of a job that fails is started again as soon as another pod has become ready, and after
-//!   [`BACKOFF`] at the latest, which is when a kubelet does it first; it doubles that each time. Any other container that
-//!   ends and should not have is a failure: a test wants to hear of it.
+//! * **Restarts.** A container that ends and should not have, or does not end well, is a failure and not started again,
+//!   whatever `restartPolicy` says: a test wants to hear of it.
 //! * Fields that ask for what nobody here could give are left out ([`LEFT_OUT`]).
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
-
-/// Until a container that has failed is started again.
-pub(super) const BACKOFF: Duration = Duration::from_secs(10);
 
 /// Fields of pods and containers that are left out, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -24,6 +18,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("enableServiceLinks", "there are never variables for services here"),
     ("imagePullPolicy", "nothing can be pulled"),
     ("ports", "they tell readers; every port is open"),
+    ("restartPolicy", "nothing is started again"),
     ("resources", "they tell a scheduler what fits, and there is one machine"),
 ];
 
