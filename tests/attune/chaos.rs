@@ -36,7 +36,7 @@ fn nothing_is_lost_and_nothing_runs_twice_whatever_breaks() {
     let script =
         format!("read -r line\necho \"$ATTUNE_EXEC_ID\" >> {}\nsleep 0.0$((RANDOM % 10))\n", ran.display());
     site.action("chaos", &script, "");
-    let options = ExecutorOptions { duplicate_every: Some(DUPLICATES) };
+    let options = ExecutorOptions { duplicate_every: Some(DUPLICATES), only_listens: false };
     let executor = Executor::start(&site.database, &site.amqp, options);
     let begun = Instant::now();
     let mut worker = Some(worker(&site));

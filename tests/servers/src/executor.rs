@@ -31,6 +31,8 @@ const EXCHANGE: &str = "attune.executions";
 pub struct ExecutorOptions {
     /// Every so many dispatches, one is sent twice.
     pub duplicate_every: Option<u32>,
+    /// It schedules nothing, but hears what is announced: executions are placed by whoever asks for them.
+    pub only_listens: bool,
 }
 
 /// A message as a follower received it.
@@ -198,7 +200,7 @@ impl Shared {
         self.take_back_unconfirmed().await;
         tokio::select! {
             heard = futures_util::future::select_all(consumers.into_iter().map(Box::pin)) => heard.0,
-            scheduled = self.schedule_for_ever(&channel) => scheduled,
+            scheduled = self.schedule_for_ever(&channel), if !self.options.only_listens => scheduled,
         }
     }
 

@@ -47,13 +47,22 @@ pub(crate) struct Ended {
 impl Site {
     /// One with the control plane's tables, and the packs `core`, `examples` and `images`.
     pub(crate) fn new(engine: &'static Engine, test: &str) -> Self {
+        Self::with(engine, test, ExecutorOptions::default())
+    }
+
+    /// The same without an executor that schedules: two would be in each other's way where submissions place themselves.
+    pub(crate) fn for_direct_submissions(engine: &'static Engine, test: &str) -> Self {
+        Self::with(engine, test, ExecutorOptions { only_listens: true, ..ExecutorOptions::default() })
+    }
+
+    fn with(engine: &'static Engine, test: &str, options: ExecutorOptions) -> Self {
         let servers = Servers::shared();
         let database = servers.database(test);
         let amqp = servers.virtual_host(test).url().to_owned();
         let [packs, own_pack] = ["packs", "my"].map(|name| Volume::new(engine, name));
         let variables = [("ATTUNE__DATABASE__URL", database.as_str()), ("ATTUNE__MESSAGE_QUEUE__URL", &amqp)];
         dist::outside(&["migrate"], &variables).expect_success();
-        let executor = Executor::start(&database, &amqp, ExecutorOptions::default());
+        let executor = Executor::start(&database, &amqp, options);
         let site = Self { database, amqp, executor, packs, own_pack };
         for pack in ["packs/core", "packs/examples"] {
             site.register(&dist::workspace().join(pack));

@@ -51,7 +51,7 @@ fn run(cluster: &Cluster, rendered: &Rendered, revision: &str, number: usize) {
         assert_eq!(ask(&database, &status), "inactive");
     }
     let mut broker = take(&mut pods, "rel-attune-rabbitmq").pop().expect("a broker");
-    broker.stop();
+    assert_eq!(broker.stop(), [0], "{}", broker.log());
     let mut database = database;
     assert_eq!(database.stop(), [0], "{}", database.log());
 }

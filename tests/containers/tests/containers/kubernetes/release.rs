@@ -62,7 +62,7 @@ fn objects(site: &Site) -> Vec<Value> {
 #[test]
 fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     let Some(engine) = Engine::shared() else { return };
-    let site = Site::new(engine, "release");
+    let site = Site::for_direct_submissions(engine, "release");
     site.action("environment", "env");
     let cluster = Cluster::beside_servers(engine, "release").image("attune/agent:", dist::loader().into());
     let cluster = cluster.claim("attune-attune-packs", site.packs());
