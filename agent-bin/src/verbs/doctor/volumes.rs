@@ -16,12 +16,15 @@ pub(super) fn checks(session: &Session) -> Vec<Check> {
         let hint = "mount the packs there, or set ATTUNE__PACKS_BASE_DIR";
         Check::broken(CATEGORY, detail, Some(hint.to_owned()))
     };
+    // A worker makes its own directory: where it is missing, what counts is the one that it would be made in.
+    let work_dir = session.config.worker.work_dir.as_path();
+    let journal = work_dir.ancestors().find(|above| above.is_dir()).unwrap_or(work_dir);
     let written = [
-        ("artifacts", &directories.artifacts),
-        ("environments", &directories.runtime_envs),
-        ("the journal", &session.config.worker.work_dir),
+        ("artifacts", directories.artifacts.as_path(), directories.artifacts.as_path()),
+        ("environments", &directories.runtime_envs, &directories.runtime_envs),
+        ("the journal", work_dir, journal),
     ];
-    let written = written.into_iter().map(|(what, directory)| match try_to_write(directory) {
+    let written = written.into_iter().map(|(what, directory, tried)| match try_to_write(tried) {
         Ok(()) => Check::fine(CATEGORY, format!("{what} can be written in {}", directory.display())),
         Err(error) => Check::doubtful(
             CATEGORY,
