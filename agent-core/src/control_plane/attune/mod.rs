@@ -119,7 +119,7 @@ impl Attune {
         self.shared.broker.close();
         let keeper = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
-            // It ends by itself once it has said goodbye; a panic of its own is logged by the runtime.
+            // It ends by itself once it has said goodbye.
             keeper.await.ok();
         }
         self.shared.database.close().await;
