@@ -53,7 +53,8 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, F
         interrupt.recv().await;
         handle.stop(Stop::Kill);
     });
-    let outcome = execution::run(claim, &workshop, &solo, &solo, stop, Streams::Shown).await;
+    let ran = execution::run(claim, &workshop, &solo, &solo, stop, Streams::Shown).await;
+    let Ok(outcome) = ran else { unreachable!("nobody drains this command") };
     stopper.abort();
     let execution = Execution {
         id: solo.dispatch().execution_id,

@@ -67,6 +67,13 @@ pub trait Registry: Executions {
     /// Shows the worker in this state.
     fn set_status(&self, worker: WorkerId, status: WorkerStatus) -> impl Future<Output = Result<()>> + Send;
 
+    /// Which of these claims, all of one worker, do not stand any more, and what their rows say; `None` where there is no
+    /// row. Others may end or take back what runs without telling anybody.
+    fn superseded(
+        &self,
+        claims: &[ClaimKey],
+    ) -> impl Future<Output = Result<Vec<(ExecutionId, Option<ExecutionStatus>)>>> + Send;
+
     /// Shows that the worker is alive, by the control plane's clock.
     ///
     /// # Errors
@@ -95,17 +102,18 @@ pub trait Queue: Announcements {
     /// Puts a delivery aside that can never be claimed, where whoever looks after the control plane finds it.
     fn reject(&self, receipt: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
 
-    /// Gives a delivery back, so that another worker has it at once. `key` is that of a claim whose answer never came:
-    /// should it have been granted, it is undone.
-    fn hand_back(
-        &self,
-        delivery: Delivery<Self::Receipt>,
-        key: Option<&ClaimKey>,
-    ) -> impl Future<Output = Result<()>> + Send;
+    /// Gives up an execution that has not begun: another worker that can take it has it at once, else it waits in this
+    /// worker's queue for its next life. The receipt is gone once it is used.
+    fn hand_back(&self, given_up: &mut GivenUp<Self::Receipt>) -> impl Future<Output = Result<()>> + Send;
 
-    /// Stops handing work to this worker: what was meant for it and is not claimed goes to others at once. The worker
-    /// is shown as `busy` by now. May be called again, for what was on its way the first time.
+    /// Stops handing work to this worker. Of what was meant for it and is not claimed, others get at once what they can
+    /// take; the rest stays queued for the next life of this worker. The worker is shown as `busy` by now. May be called
+    /// again, for what was on its way the first time, and for whom else there may be by then.
     fn retire(&self, worker: WorkerId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Looks for executions that nobody has and that this worker could run, and asks for them again. Whoever else looks at
+    /// the same time does not ask for the same ones.
+    fn rescue(&self, worker: WorkerId, look: Look) -> impl Future<Output = Result<()>> + Send;
 
     /// The worker is `inactive` and has nothing left to say: removes what was kept for it alone.
     fn leave(&self, worker: WorkerId) -> impl Future<Output = Result<()>> + Send;
@@ -145,6 +153,26 @@ pub struct Delivery<R> {
     pub dispatch: Dispatch,
     /// What acknowledges it.
     pub receipt: R,
+}
+
+/// An execution that its worker gives up before it has begun.
+#[derive(Debug)]
+pub struct GivenUp<R> {
+    /// What was to be run.
+    pub dispatch: Dispatch,
+    /// What acknowledges it, where that is not done yet.
+    pub receipt: Option<R>,
+    /// The claim. It may have been granted or not: where the worker does not know, it is undone if it was.
+    pub key: ClaimKey,
+}
+
+/// On what occasion a worker looks for executions that nobody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The worker has just begun to take work: while there was none, requests may have been turned away.
+    pub has_just_started: bool,
+    /// It has room: whatever was delivered to it is being claimed at this moment.
+    pub has_room: bool,
 }
 
 /// Something that a worker should know.

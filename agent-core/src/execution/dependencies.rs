@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::choice::{self, Choice};
 use super::observe::CUT_OFF;
-use super::{Stop, StopSignal, Workshop, stop_channel};
+use super::{NotStarted, Stop, StopSignal, Workshop, stop_channel};
 use crate::environment::{BaseInterpreter, Environment, EnvironmentSpec, NotReady};
 use crate::model::{Outcome, PackRef, Reason, Runtime, WorkOrder};
 
@@ -18,7 +18,7 @@ pub(super) async fn ready(
     time: Duration,
     workshop: &Workshop,
     stop: &mut StopSignal,
-) -> Result<Option<Environment>, Box<Outcome>> {
+) -> Result<Option<Environment>, NotStarted> {
     // A file that somebody names here and now is run as it is.
     let pack_dir = pack_dir.filter(|_| order.file.is_none());
     let Some(spec) = pack_dir.and_then(|pack_dir| spec(choice, order.pack(), pack_dir)) else {
@@ -31,21 +31,19 @@ pub(super) async fn ready(
             }
             Ok(Some(environment))
         }
-        Err(NotReady::Failed(outcome)) => Err(outcome),
-        Err(NotReady::Stopped(why)) => Err(Box::new(stopped(why))),
+        Err(NotReady::Failed(outcome)) => Err(NotStarted::Ended(outcome)),
+        Err(NotReady::Stopped(why)) => Err(stopped(why)),
     }
 }
 
-fn stopped(why: Stop) -> Outcome {
+fn stopped(why: Stop) -> NotStarted {
     match why {
         Stop::Cancel => {
             Outcome::without_process(Reason::Cancelled, "cancelled while its environment was being built")
+                .into()
         }
-        Stop::Fence => Outcome::without_process(Reason::WorkerCutOff, CUT_OFF),
-        Stop::Drain | Stop::Kill => Outcome::without_process(
-            Reason::WorkerStopped,
-            "the worker stopped while the action's environment was being built",
-        ),
+        Stop::Fence => Outcome::without_process(Reason::WorkerCutOff, CUT_OFF).into(),
+        Stop::HandBack | Stop::Drain | Stop::Kill => NotStarted::HandBack,
     }
 }
 

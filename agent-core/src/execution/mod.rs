@@ -89,7 +89,14 @@ pub struct Limits {
     pub process: ProcessLimits,
 }
 
+/// A worker that takes no more work has not begun what it had claimed: it is to be handed back, and nothing was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotBegun;
+
 /// Runs what `claim` holds to its very end and reports it; returns the outcome that was reported.
+///
+/// # Errors
+/// [`NotBegun`] where the worker drains and no process was started yet.
 pub async fn run<R: Executions, Q: Announcements>(
     mut claim: Claim,
     workshop: &Workshop,
@@ -97,7 +104,7 @@ pub async fn run<R: Executions, Q: Announcements>(
     queue: &Q,
     stop: StopSignal,
     streams: Streams,
-) -> Outcome {
+) -> Result<Outcome, NotBegun> {
     // Followers see the end; nothing waits for them to have seen the beginning.
     let started = Event::StatusChanged {
         execution: claim.execution(),
@@ -106,7 +113,11 @@ pub async fn run<R: Executions, Q: Announcements>(
         new: ExecutionStatus::Running,
     };
     queue.announce(vec![started]).unattended();
-    let Carried { mut outcome, leavings } = carry_out(&mut claim, workshop, stop, streams).await;
+    let Carried { mut outcome, leavings } = match carry_out(&mut claim, workshop, stop, streams).await {
+        Ok(carried) => carried,
+        Err(NotStarted::Ended(outcome)) => (*outcome).into(),
+        Err(NotStarted::HandBack) => return Err(NotBegun),
+    };
     // From here on nothing is lost. Its files are kept before its end is told, so that whoever learns of it finds them.
     let mut record = Record::Ending(claim.ending(&outcome));
     let entry = workshop.journal.write(&record);
@@ -123,7 +134,27 @@ pub async fn run<R: Executions, Q: Announcements>(
     if let Record::Ending(ending) = record {
         deliver(ending, entry, &workshop.journal, registry, queue).await;
     }
-    outcome
+    Ok(outcome)
+}
+
+/// Why nothing was started.
+enum NotStarted {
+    /// It ends like this.
+    Ended(Box<Outcome>),
+    /// The worker drains, and somebody else may start it.
+    HandBack,
+}
+
+impl From<Outcome> for NotStarted {
+    fn from(outcome: Outcome) -> Self {
+        Self::Ended(Box::new(outcome))
+    }
+}
+
+impl From<Box<Outcome>> for NotStarted {
+    fn from(outcome: Box<Outcome>) -> Self {
+        Self::Ended(outcome)
+    }
 }
 
 /// What came of carrying out a claim.
@@ -140,21 +171,23 @@ impl From<Outcome> for Carried {
 }
 
 /// Carries out what was claimed. Whatever is said of it afterwards is said without secrets.
-async fn carry_out(claim: &mut Claim, workshop: &Workshop, stop: StopSignal, streams: Streams) -> Carried {
+async fn carry_out(
+    claim: &mut Claim,
+    workshop: &Workshop,
+    stop: StopSignal,
+    streams: Streams,
+) -> Result<Carried, NotStarted> {
     let unsealed = match claim.order_mut() {
-        Ok(order) => unseal::unseal(order, workshop),
-        Err(outcome) => return outcome.clone().into(),
+        Ok(order) => unseal::unseal(order, workshop)?,
+        Err(outcome) => return Err(outcome.clone().into()),
     };
-    match unsealed {
-        Ok(unsealed) => {
-            let masker = unsealed.masker.clone();
-            let carried = carry_out_unsealed(claim, unsealed, workshop, stop, streams).await;
-            match masker {
-                Some(masker) => Carried { outcome: carried.outcome.masked(&masker), ..carried },
-                None => carried,
-            }
-        }
-        Err(outcome) => (*outcome).into(),
+    let Some(masker) = unsealed.masker.clone() else {
+        return carry_out_unsealed(claim, unsealed, workshop, stop, streams).await;
+    };
+    match carry_out_unsealed(claim, unsealed, workshop, stop, streams).await {
+        Ok(carried) => Ok(Carried { outcome: carried.outcome.masked(&masker), ..carried }),
+        Err(NotStarted::Ended(outcome)) => Err(outcome.masked(&masker).into()),
+        Err(NotStarted::HandBack) => Err(NotStarted::HandBack),
     }
 }
 
@@ -164,11 +197,8 @@ async fn carry_out_unsealed(
     workshop: &Workshop,
     mut stop: StopSignal,
     streams: Streams,
-) -> Carried {
-    let order = match claim.order() {
-        Ok(order) => order,
-        Err(outcome) => return outcome.clone().into(),
-    };
+) -> Result<Carried, NotStarted> {
+    let order = claim.order().map_err(|outcome| outcome.clone())?;
     if let Some(packs) = &workshop.remote_packs
         && order.file.is_none()
     {
@@ -177,29 +207,28 @@ async fn carry_out_unsealed(
             _ = stop.ordered() => {}
         }
     }
-    match stop.now() {
-        Some(Stop::Cancel) => {
-            let outcome =
-                Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started");
-            return outcome.into();
-        }
-        Some(Stop::Fence) => return Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF).into(),
-        _ => {}
-    }
-    let plan = match prepare(order, unsealed, workshop, &mut stop).await {
-        Ok(plan) => plan,
-        Err(outcome) => return (*outcome).into(),
-    };
-    let child = match workshop.spawner.spawn(claim, &plan.job).await {
-        Ok(child) => child,
-        Err(error) => return not_started(&error).into(),
-    };
+    may_begin(&stop)?;
+    let plan = prepare(order, unsealed, workshop, &mut stop).await?;
+    may_begin(&stop)?;
+    let child = workshop.spawner.spawn(claim, &plan.job).await.map_err(|error| not_started(&error))?;
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
     let leavings = observation.leavings(order, &plan);
     let outcome = observation.conclude(&plan, leavings.live(), workshop);
-    Carried { outcome, leavings: Some(leavings) }
+    Ok(Carried { outcome, leavings: Some(leavings) })
+}
+
+/// Whether nobody has told this execution to stop before it began.
+fn may_begin(stop: &StopSignal) -> Result<(), NotStarted> {
+    Err(match stop.now() {
+        None => return Ok(()),
+        Some(Stop::HandBack | Stop::Drain | Stop::Kill) => NotStarted::HandBack,
+        Some(Stop::Cancel) => {
+            Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before it started").into()
+        }
+        Some(Stop::Fence) => Outcome::without_process(Reason::WorkerCutOff, observe::CUT_OFF).into(),
+    })
 }
 
 /// Finds what runs, what runs it and what it depends on, and decides how.
@@ -208,7 +237,7 @@ async fn prepare(
     unsealed: Unsealed,
     workshop: &Workshop,
     stop: &mut StopSignal,
-) -> Result<Plan, Box<Outcome>> {
+) -> Result<Plan, NotStarted> {
     let Entrypoint { code, pack_dir } = match &order.file {
         Some(file) => entrypoint::loose(file)?,
         None => entrypoint::locate(&workshop.packs_dir, &order.action)?,
@@ -223,7 +252,7 @@ async fn prepare(
     let pack_dir = pack_dir.as_deref();
     let environment = dependencies::ready(order, &mut choice, pack_dir, needed, workshop, stop).await?;
     let opened = Opened { unsealed, environment };
-    Plan::new(order, code, &choice, pack_dir, opened, workshop)
+    Ok(Plan::new(order, code, &choice, pack_dir, opened, workshop)?)
 }
 
 /// A helper process that fails is the agent's own failure; anything else is the action's or the system's.

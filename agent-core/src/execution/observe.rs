@@ -116,7 +116,7 @@ async fn wait(
             Ok(ended) => return (ended, None),
             Err(_) => Cause::Timeout,
         },
-        why = stop.ordered() => Cause::Stop(why),
+        why = stop.ordered_to_end() => Cause::Stop(why),
     };
     (child.end(grace, stop.killed()).await, Some(cause))
 }

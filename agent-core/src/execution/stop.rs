@@ -6,6 +6,8 @@ use tokio::sync::watch;
 /// a milder one; never the other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
+    /// The worker takes no more work: what has not begun is handed back, and what runs is left alone.
+    HandBack,
     /// The worker's grace period is over.
     Drain,
     /// The control plane cannot be reached, and by now gives the execution up for lost.
@@ -52,10 +54,21 @@ impl StopSignal {
         self.0.borrow().reason
     }
 
-    /// Awaits a reason to stop; for ever, when nobody can give one any more.
+    /// Awaits a reason not to begin; for ever, when nobody can give one any more.
     pub(crate) async fn ordered(&mut self) -> Stop {
-        let given = self.0.wait_for(|orders| orders.reason.is_some() || orders.kill).await;
-        let reason = given.map(|orders| orders.reason.unwrap_or(Stop::Drain));
+        self.at_least(Stop::HandBack).await
+    }
+
+    /// Awaits a reason to end what has begun; for ever, when nobody can give one any more.
+    pub(crate) async fn ordered_to_end(&mut self) -> Stop {
+        self.at_least(Stop::Drain).await
+    }
+
+    async fn at_least(&mut self, least: Stop) -> Stop {
+        let given = self.0.wait_for(|orders| orders.reason >= Some(least) || orders.kill).await;
+        // Who is to be ended at once without a reason, or for one that is none to end, is ended as in a drain.
+        let reason =
+            given.map(|orders| orders.reason.filter(|reason| *reason >= least).unwrap_or(Stop::Drain));
         match reason {
             Ok(reason) => reason,
             Err(_) => std::future::pending().await,
@@ -84,5 +97,17 @@ mod tests {
         handle.stop(Stop::Kill);
         signal.killed().await;
         assert_eq!(signal.now(), Some(Stop::Cancel));
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_is_not_handed_back() {
+        let (handle, mut signal) = stop_channel();
+        handle.stop(Stop::HandBack);
+        assert_eq!(signal.ordered().await, Stop::HandBack);
+        let mut running = signal.clone();
+        let ended = tokio::spawn(async move { running.ordered_to_end().await });
+        handle.stop(Stop::Drain);
+        assert_eq!(ended.await.unwrap(), Stop::Drain);
+        assert_eq!(signal.ordered().await, Stop::Drain);
     }
 }

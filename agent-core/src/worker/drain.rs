@@ -55,7 +55,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             grace_s = grace.as_secs_f64(),
             "the worker stops: it takes nothing new and lets running executions end"
         );
-        self.step_aside(schedule.stop).await;
+        self.step_aside(running, schedule.stop).await;
         self.end_running(running, order, orders, alarms, schedule).await;
         // What was on its way to this worker when it became `busy` has arrived by now.
         within(schedule.end, "unclaimed work could not be handed back", self.queue.retire(self.id)).await;
@@ -67,9 +67,11 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         }
     }
 
-    async fn step_aside(&self, until: Instant) {
+    async fn step_aside(&self, running: &Running, until: Instant) {
         let busy = self.registry.set_status(self.id, WorkerStatus::Busy);
         within(until, "the worker could not be shown as busy", busy).await;
+        // What is not more than prepared can begin elsewhere.
+        running.stop_all(Stop::HandBack);
         let retired = self.queue.retire(self.id);
         within(until, "unclaimed work could not be handed back; the next start does it", retired).await;
     }

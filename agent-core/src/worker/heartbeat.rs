@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::backoff::{Backoff, pause_until};
 use crate::control_plane::Registry;
 use crate::error::{Error, ErrorKind};
-use crate::model::WorkerId;
+use crate::model::{ExecutionId, ExecutionStatus, WorkerId};
 use crate::telemetry::health::{Health, Server};
 
 /// An answer that takes longer than this will not come.
@@ -27,6 +27,8 @@ pub(super) enum Alarm {
     CutOff(Duration),
     /// Somebody else has become this worker.
     Replaced(Error),
+    /// These executions are not this worker's any more; what their rows say, where there still are any.
+    Superseded(Vec<(ExecutionId, Option<ExecutionStatus>)>),
 }
 
 /// How often, and how long without is too long.
@@ -42,9 +44,9 @@ pub(super) fn start<R: Registry>(
     registry: Arc<R>,
     rhythm: Rhythm,
     health: Health,
-) -> (JoinHandle<()>, mpsc::Receiver<Alarm>) {
-    let (alarms, receiver) = mpsc::channel(4);
-    let task = tokio::spawn(async move {
+    alarms: mpsc::Sender<Alarm>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
         let mut backoff = Backoff::default();
         let mut seen = Instant::now();
         let mut alarmed = false;
@@ -96,8 +98,7 @@ pub(super) fn start<R: Registry>(
                 () = asked(&health, begun) => {}
             }
         }
-    });
-    (task, receiver)
+    })
 }
 
 /// Awaits that somebody asks how the worker is, a while after the beat of `begun`.

@@ -10,6 +10,7 @@ mod drain;
 mod heartbeat;
 mod held;
 mod notices;
+mod oversight;
 mod running;
 mod take;
 mod work_dir;
@@ -31,7 +32,7 @@ use crate::config::{WorkerConfig, hostname};
 use crate::control_plane::{Queue, Record, Registry};
 use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
-use crate::model::{Registration, WorkerId, WorkerStatus};
+use crate::model::{ExecutionStatus, Registration, WorkerId, WorkerStatus};
 use crate::telemetry::health::{Health, Phase};
 
 /// How long the last files of executions that have ended may take to arrive.
@@ -153,8 +154,14 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
             runtimes = ?self.registration.capabilities.runtimes, "the worker takes work");
         self.workshop.environments.tidy();
         let rhythm = Rhythm { period: self.config.heartbeat, patience: self.config.fencing_timeout };
-        let (heartbeat, mut alarms) =
-            heartbeat::start(self.id, Arc::clone(&self.registry), rhythm, self.health.clone());
+        let (alarm, mut alarms) = mpsc::channel(4);
+        let heartbeat =
+            heartbeat::start(self.id, Arc::clone(&self.registry), rhythm, self.health.clone(), alarm.clone());
+        let (held, registry, room) =
+            (self.held.clone(), Arc::clone(&self.registry), self.config.max_concurrent);
+        let watching = tokio::spawn(oversight::watch_claims(self.id, registry, held, rhythm.period, alarm));
+        let (held, queue) = (self.held.clone(), Arc::clone(&self.queue));
+        tokio::spawn(oversight::rescue(self.id, queue, held, room, self.draining.clone()));
         let mut running = Running::new(self.config.max_concurrent);
         let end = self.work(&mut running, &mut orders, &mut alarms).await;
         let order = match &end {
@@ -164,6 +171,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         self.drain(&mut running, order, &mut orders, &mut alarms).await;
         self.workshop.artifacts.settled(LAST_FILES).await;
         heartbeat.abort();
+        watching.abort();
         if let End::Replaced(error) = end {
             return Err(error);
         }
@@ -194,7 +202,7 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                         running.stop_all(Stop::Fence);
                         return End::Replaced(error);
                     }
-                    Alarm::CutOff(_) => self.heed_alarm(&alarm, running),
+                    alarm => self.heed_alarm(&alarm, running),
                 },
                 true = running.next_end() => {}
                 notice = take::next_notice(&*self.queue, self.id) => self.heed(&notice, running),
@@ -203,11 +211,24 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         }
     }
 
-    /// Stops what the control plane has given up, so that it cannot run beside another attempt.
+    /// Stops what the control plane has given up, or ended itself, so that it cannot run beside another attempt.
     fn heed_alarm(&self, alarm: &Alarm, running: &Running) {
         let patience = match alarm {
             Alarm::CutOff(patience) => *patience,
             Alarm::Replaced(_) => self.config.fencing_timeout,
+            Alarm::Superseded(executions) => {
+                for (execution, status) in executions {
+                    tracing::debug!(
+                        execution = execution.0,
+                        status = status.map(ExecutionStatus::as_str),
+                        "the row of an execution is not this worker's any more"
+                    );
+                    // One that has just ended by itself is not stopped by this.
+                    let cancelled = *status == Some(ExecutionStatus::Cancelled);
+                    running.stop(*execution, if cancelled { Stop::Cancel } else { Stop::Fence });
+                }
+                return;
+            }
         };
         tracing::error!(
             worker = self.id.0,

@@ -9,9 +9,9 @@ use super::Worker;
 use super::held::Held;
 use super::running::Running;
 use crate::backoff::Backoff;
-use crate::control_plane::{Delivery, Denied, Notice, Queue, Registry};
+use crate::control_plane::{Delivery, Denied, GivenUp, Notice, Queue, Registry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::{self, Attempted, Claimed, StopSignal, Streams, Workshop, stop_channel};
+use crate::execution::{self, Attempted, Claimed, NotBegun, StopSignal, Streams, Workshop, stop_channel};
 use crate::model::{Dispatch, WorkerId};
 
 /// After a failed call to the queue, before the next.
@@ -74,7 +74,7 @@ impl<R: Registry, Q: Queue> Errand<R, Q> {
     async fn carry_out(self, delivery: Delivery<Q::Receipt>, stop: StopSignal) {
         let Delivery { dispatch, receipt } = delivery;
         let attempt = Attempted::new(&*self.registry, &dispatch);
-        let _hold = self.held.hold(attempt.key());
+        let hold = self.held.hold(attempt.key());
         let claim = match self.insist(&attempt).await {
             Answer::Claimed(Claimed::Ours(claim)) => claim,
             Answer::Claimed(Claimed::NotOurs(why)) => {
@@ -107,13 +107,38 @@ impl<R: Registry, Q: Queue> Errand<R, Q> {
             }
             Answer::LetGo => {
                 let key = attempt.key().clone();
-                let handed = self.queue.hand_back(Delivery { dispatch, receipt }, Some(&key)).await;
-                return log_failure("a dispatch could not be handed back", handed);
+                return self.hand_back(GivenUp { dispatch, receipt: Some(receipt), key }).await;
             }
         };
+        hold.granted();
         self.acknowledge(receipt).await;
         let (workshop, registry, queue) = (&*self.workshop, &*self.registry, &*self.queue);
-        execution::run(claim, workshop, registry, queue, stop, Streams::Captured).await;
+        let ran = execution::run(claim, workshop, registry, queue, stop, Streams::Captured).await;
+        if let Err(NotBegun) = ran {
+            tracing::info!(
+                execution = dispatch.execution_id.0,
+                action = dispatch.action_ref,
+                "the worker stops before this execution has begun: it is handed back"
+            );
+            let key = attempt.key().clone();
+            self.hand_back(GivenUp { dispatch, receipt: None, key }).await;
+        }
+    }
+
+    /// For as long as the drain lasts; after that, the next life finds the row.
+    async fn hand_back(&self, mut given_up: GivenUp<Q::Receipt>) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.queue.hand_back(&mut given_up).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    let pause = backoff.next();
+                    tracing::warn!(execution = given_up.key.execution.0, %error, retry_ms = pause.as_millis(),
+                        "an execution could not be handed back and is tried again");
+                    tokio::time::sleep(pause).await;
+                }
+                done => return log_failure("an execution could not be handed back", done),
+            }
+        }
     }
 
     /// Tries to claim until there is an answer, or until the worker drains.

@@ -19,10 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker_stream::{ClientRuntime, Dialer};
 use super::consumer::{self, Inbox, Receipt};
+use super::messages::{self, Incoming};
 use super::required;
 use super::topology::{self, Role, WorkerQueue};
 use super::waiting::Waiting;
 use crate::config::ServersConfig;
+use crate::control_plane::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::WorkerId;
 use crate::telemetry::health::{Health, Server};
@@ -37,6 +39,7 @@ const HEARTBEAT_S: u16 = 10;
 /// The broker closed the channel because of what was asked.
 const PRECONDITION_FAILED: u16 = 406;
 const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
 
 /// RabbitMQ, as one worker or one command uses it. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -65,6 +68,13 @@ struct Subscription {
     prefetch: u16,
     /// Whether it still takes executions.
     executions: bool,
+}
+
+/// What a queue holds ready, and how many consume it.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    messages: u32,
+    consumers: u32,
 }
 
 /// One connection. Whatever goes wrong with it ends it whole: everything that hung on it is made again on the next.
@@ -233,19 +243,72 @@ impl Broker {
         }
     }
 
-    /// Everything that waits in the worker's queue of executions, as receipts.
-    pub(super) async fn fetch_all(&self, worker: WorkerId, channel: &Channel) -> Result<Vec<Receipt>> {
+    /// Every dispatch that waits in the worker's queue of executions. What is none is put aside.
+    pub(super) async fn fetch_all(
+        &self,
+        worker: WorkerId,
+        channel: &Channel,
+    ) -> Result<Vec<Delivery<Receipt>>> {
         let [executions, ..] = topology::worker_queues(worker);
-        let mut receipts = Vec::new();
+        let mut deliveries = Vec::new();
         loop {
             let options = BasicGetOptions::default();
             let got =
                 step("empty a queue", channel.basic_get(executions.name.as_str().into(), options)).await?;
-            match got {
-                Some(message) => receipts.push(Receipt::of(message.delivery.acker)),
-                None => return Ok(receipts),
+            let Some(message) = got else { return Ok(deliveries) };
+            let receipt = Receipt::of(message.delivery.acker);
+            match messages::read(&message.delivery.data) {
+                Ok(Incoming::Dispatch(dispatch)) => deliveries.push(Delivery { dispatch, receipt }),
+                _ => receipt.reject().await?,
             }
         }
+    }
+
+    /// Whether no dispatch waits in the queue of a worker that consumes it.
+    pub(super) async fn has_no_dispatch(&self, worker: WorkerId) -> Result<bool> {
+        let [executions, ..] = topology::worker_queues(worker);
+        Ok(self.waiting_in(&executions.name).await?.is_none_or(|waiting| waiting.messages == 0))
+    }
+
+    /// Whether no request waits for an executor; true also where there is no executor at all.
+    pub(super) async fn has_no_request(&self) -> Result<bool> {
+        let waiting = self.waiting_in(topology::REQUEST_QUEUE).await?;
+        Ok(waiting.is_none_or(|waiting| waiting.messages == 0))
+    }
+
+    /// What waits in a queue, and for how many consumers; `None` where there is no such queue.
+    async fn waiting_in(&self, queue: &str) -> Result<Option<Waits>> {
+        let link = self.link().await?;
+        // A queue that is not there costs the channel.
+        let channel = link.channel().await?;
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let declared =
+            timeout(STEP_PATIENCE, channel.queue_declare(queue.into(), passive, FieldTable::default()));
+        match declared.await {
+            Ok(Ok(queue)) => {
+                step("close a channel", channel.close(200, "done".into())).await?;
+                Ok(Some(Waits { messages: queue.message_count(), consumers: queue.consumer_count() }))
+            }
+            Ok(Err(error)) if code(&error) == Some(NOT_FOUND) => Ok(None),
+            Ok(Err(error)) => Err(refused("look at a queue", &error)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("cannot look at the queue {queue}: the broker does not answer"),
+            )),
+        }
+    }
+
+    /// Removes the queues of a worker that is gone, with what is in them, unless somebody consumes them.
+    pub(super) async fn remove_unused(&self, worker: WorkerId) -> Result<()> {
+        for queue in topology::worker_queues(worker) {
+            if self.waiting_in(&queue.name).await?.is_some_and(|waits| waits.consumers == 0) {
+                let channel = self.link().await?.channel().await?;
+                let options = QueueDeleteOptions::default();
+                step("remove a queue", channel.queue_delete(queue.name.as_str().into(), options)).await?;
+                unbind_dead_letters(&channel, &queue).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the worker's queues, as far as they are empty, and consumes nothing any more.
@@ -261,16 +324,7 @@ impl Broker {
                 Ok(_) => {}
                 Err(error) => tracing::warn!(queue = queue.name, %error, "a queue is left behind"),
             }
-            if queue.role == Role::Executions {
-                let channel = link.channel().await?;
-                for key in &queue.keys {
-                    let (queue, exchange) =
-                        (topology::DEAD_LETTER_QUEUE.into(), topology::DEAD_LETTERS.into());
-                    let unbound =
-                        channel.queue_unbind(queue, exchange, key.as_str().into(), FieldTable::default());
-                    step("unbind a queue", unbound).await?;
-                }
-            }
+            unbind_dead_letters(&link.channel().await?, &queue).await?;
         }
         Ok(())
     }
@@ -369,6 +423,16 @@ async fn declare_queue(channel: &Channel, queue: &WorkerQueue) -> Result<lapin::
     Ok(declared)
 }
 
+/// Undoes for dead letters what [`declare_queue`] does.
+async fn unbind_dead_letters(channel: &Channel, queue: &WorkerQueue) -> Result<()> {
+    for key in queue.keys.iter().filter(|_| queue.role == Role::Executions) {
+        let (dead, exchange) = (topology::DEAD_LETTER_QUEUE.into(), topology::DEAD_LETTERS.into());
+        let unbound = channel.queue_unbind(dead, exchange, key.as_str().into(), FieldTable::default());
+        step("unbind a queue", unbound).await?;
+    }
+    Ok(())
+}
+
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<()> {
     let options = QueueBindOptions { nowait: true };
     let bound = channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default());
@@ -404,14 +468,18 @@ pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the connection to the broker was closed")
 }
 
-/// What the broker, or the way to it, has against a step.
-fn refused(doing: &str, error: &lapin::Error) -> Error {
-    let code = match error.kind() {
+/// The number by which the broker refuses something.
+fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
         lapin::ErrorKind::ProtocolError(error) => Some(error.get_id()),
         _ => None,
-    };
+    }
+}
+
+/// What the broker, or the way to it, has against a step.
+fn refused(doing: &str, error: &lapin::Error) -> Error {
     let message = format!("cannot {doing}");
-    match code {
+    match code(error) {
         Some(PRECONDITION_FAILED) => Error::new(ErrorKind::ControlPlane, message).because(error.to_string()).hint(
             "it is there already with other properties; remove it, or let the service that made it go first",
         ),

@@ -16,8 +16,7 @@ use super::publisher::Delivered;
 use super::{Attune, rows, topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, Attempt, Dispatch, Event, Execution, ExecutionId, ExecutionStatus, Outcome, Parameters, Reason,
-    Runtime, Schema, WorkerId, canonical_name,
+    Action, Event, Execution, ExecutionId, ExecutionStatus, Outcome, Parameters, Reason, Schema, WorkerId,
 };
 use crate::packs::{check_parameters, unknown_action};
 
@@ -50,35 +49,6 @@ pub struct Submitted {
 
 const INSERT: &str = "INSERT INTO execution (action, action_ref, config, env_vars, worker_selector, status) \
     VALUES ($1, $2, $3, $4, $5, 'requested') RETURNING id";
-
-/// Workers that an executor would consider, the freshest load unknown to either: one that takes executions, is not
-/// cordoned and was seen within the control plane's patience (CONTRACT §1.3.3).
-const WORKERS: &str = "SELECT id, capabilities FROM worker WHERE worker_role = 'action' AND status = 'active' \
-    AND NOT cordoned AND last_heartbeat > now() - interval '90 seconds' ORDER BY random()";
-
-/// What an execution needs, as [`Attune::place`] judges it: what its action needs, on workers that the execution selects,
-/// else its action.
-const NEEDS: &str = "SELECT a.runtime, a.required_worker_runtimes, r.name, r.aliases, \
-    coalesce(e.worker_selector, a.worker_selector) AS selector FROM execution e \
-    LEFT JOIN action a ON a.id = e.action LEFT JOIN runtime r ON r.id = a.runtime WHERE e.id = $1";
-
-/// What a worker has to have to be given an execution.
-#[derive(Debug, Default)]
-struct Needs {
-    /// Canonical names of runtimes.
-    runtimes: Vec<String>,
-    /// Labels and their values.
-    labels: serde_json::Map<String, Value>,
-}
-
-impl Needs {
-    fn are_met_by(&self, capabilities: Option<&Value>) -> bool {
-        let has = |(label, value): (&String, &Value)| {
-            capabilities.and_then(|offer| offer.get("labels")?.get(label)) == Some(value)
-        };
-        offers_all(capabilities, &self.runtimes) && self.labels.iter().all(has)
-    }
-}
 
 impl Attune {
     /// The action of this name, or an error that names what comes close.
@@ -176,98 +146,6 @@ impl Attune {
         })
     }
 
-    /// Does the executor's part: picks a worker that offers the runtimes which the action needs and has the labels that
-    /// are selected, schedules the execution for it and dispatches it. Placement by taint, affinity and version stays the
-    /// executor's.
-    pub(super) async fn place(&self, request: &ExecutionRequest) -> Result<Option<WorkerId>> {
-        let needs = self.needs(request.execution).await?;
-        let workers =
-            self.database().run(|connection| Box::pin(sqlx::query(WORKERS).fetch_all(connection))).await?;
-        for row in &workers {
-            let worker = WorkerId(rows::get(row, "id")?);
-            if !needs.are_met_by(rows::json(row, "capabilities")?.as_ref()) {
-                continue;
-            }
-            let Some(attempt) = self.schedule(request.execution, worker).await? else { return Ok(None) };
-            let dispatch = Dispatch {
-                execution_id: request.execution,
-                worker_id: worker,
-                action_ref: request.action_ref.clone(),
-                config: request.config.clone(),
-                scheduled_attempt_updated_at: Some(attempt),
-            };
-            let posted = self.shared.publisher.post(Letter::dispatch(&dispatch, self.now()));
-            if let Ok(Delivered::Queued) = posted.await {
-                return Ok(Some(worker));
-            }
-            self.unschedule(request.execution, worker).await?;
-        }
-        Ok(None)
-    }
-
-    async fn needs(&self, execution: ExecutionId) -> Result<Needs> {
-        let row = self
-            .database()
-            .run(move |connection| Box::pin(sqlx::query(NEEDS).bind(execution.0).fetch_optional(connection)))
-            .await?;
-        let mut needs = Needs::default();
-        let Some(row) = row else { return Ok(needs) };
-        if rows::get::<Option<i64>>(&row, "runtime")?.is_some() {
-            let runtime = Runtime {
-                id: crate::model::RuntimeId(0),
-                reference: String::new(),
-                name: rows::get(&row, "name")?,
-                aliases: rows::get(&row, "aliases")?,
-                config: crate::model::ExecutionConfig::default(),
-                versions: Vec::new(),
-            };
-            needs.runtimes.push(if runtime.aliases.is_empty() {
-                canonical_name(&runtime.name)
-            } else {
-                runtime.canonical()
-            });
-        }
-        if let Some(Value::Object(required)) = rows::json(&row, "required_worker_runtimes")? {
-            needs.runtimes.extend(required.keys().map(|name| canonical_name(name)));
-        }
-        if let Some(Value::Object(labels)) = rows::json(&row, "selector")? {
-            needs.labels = labels;
-        }
-        Ok(needs)
-    }
-
-    /// Compares and sets `requested → scheduled`; `None` where somebody was faster.
-    async fn schedule(&self, execution: ExecutionId, worker: WorkerId) -> Result<Option<Attempt>> {
-        let statement = format!(
-            "UPDATE execution SET status = 'scheduled', worker = $2 WHERE id = $1 AND status = 'requested' \
-             RETURNING {}",
-            rows::moment_text("updated")
-        );
-        let attempt: Option<String> = self
-            .database()
-            .run(move |connection| {
-                Box::pin(async move {
-                    let schedule = sqlx::query_scalar(sqlx::AssertSqlSafe(statement));
-                    schedule.bind(execution.0).bind(worker.0).fetch_optional(connection).await
-                })
-            })
-            .await?;
-        Ok(attempt.map(Attempt))
-    }
-
-    async fn unschedule(&self, execution: ExecutionId, worker: WorkerId) -> Result<()> {
-        self.database()
-            .run(move |connection| {
-                let back = sqlx::query(
-                    "UPDATE execution SET status = 'requested', worker = NULL \
-                     WHERE id = $1 AND worker = $2 AND status = 'scheduled'",
-                );
-                Box::pin(back.bind(execution.0).bind(worker.0).execute(connection))
-            })
-            .await?;
-        Ok(())
-    }
-
     /// The execution as it is now.
     pub async fn execution(&self, id: ExecutionId) -> Result<Execution> {
         let row = self
@@ -359,13 +237,6 @@ async fn completions(channel: &Channel) -> Result<Consumer> {
         channel.basic_consume(name.clone(), "".into(), options, FieldTable::default()),
     )
     .await
-}
-
-fn offers_all(capabilities: Option<&Value>, needs: &[String]) -> bool {
-    let runtimes = capabilities.and_then(|all| all.get("runtimes")).and_then(Value::as_array);
-    let offered: Vec<String> =
-        runtimes.into_iter().flatten().filter_map(|name| Some(canonical_name(name.as_str()?))).collect();
-    needs.iter().all(|need| offered.contains(need))
 }
 
 /// An action's schema in either of the forms that packs use: flat, or as a JSON schema of an object.

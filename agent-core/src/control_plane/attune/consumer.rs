@@ -28,6 +28,11 @@ impl Receipt {
         done(self.0.ack(BasicAckOptions::default()).await)
     }
 
+    /// It stays in the queue, for whoever consumes it next.
+    pub(super) async fn requeue(self) -> Result<()> {
+        done(self.0.nack(BasicNackOptions { requeue: true, multiple: false }).await)
+    }
+
     /// It is a dead letter.
     pub(super) async fn reject(self) -> Result<()> {
         done(self.0.nack(BasicNackOptions { requeue: false, multiple: false }).await)

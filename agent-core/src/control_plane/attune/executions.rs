@@ -47,8 +47,8 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Writes a terminal state over `running` or `canceling` of this very claim. The same state, of the same claim, that is
-/// there already was written by an earlier try whose answer was lost.
+/// Writes a terminal state over `running` or `canceling` of this very claim. The same state and result, of the same claim,
+/// that are there already were written by an earlier try whose answer was lost.
 static FINISH: LazyLock<String> = LazyLock::new(|| finish(""));
 
 /// The same, and in the same moment the secrets of the result.
@@ -66,7 +66,7 @@ fn finish(further: &str) -> String {
            RETURNING e.id){further}
          SELECT b.status::text AS found, w.id IS NOT NULL AS written,
            coalesce(b.worker = $2 AND b.started_at = $3::text::timestamptz
-             AND b.status = $4::text::execution_status_enum, false) AS ours
+             AND b.status = $4::text::execution_status_enum AND b.result IS NOT DISTINCT FROM $5, false) AS ours
          FROM before b LEFT JOIN written w ON w.id = b.id"
     )
 }

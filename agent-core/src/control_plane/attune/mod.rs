@@ -19,15 +19,18 @@ mod consumer;
 mod database;
 mod environments;
 mod executions;
+mod hand_back;
 pub mod messages;
 mod migrate;
 mod packs;
+mod placement;
 mod publisher;
 mod queue;
 mod registry;
 mod rows;
 mod runtimes;
 mod sealed;
+mod stranded;
 mod topology;
 mod waiting;
 

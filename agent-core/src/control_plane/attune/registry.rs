@@ -12,7 +12,9 @@ use super::{Attune, rows};
 use crate::backoff::Backoff;
 use crate::control_plane::{Orphan, Registry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ActionId, Capabilities, ClaimKey, ExecutionId, Registration, WorkerId, WorkerStatus};
+use crate::model::{
+    ActionId, Capabilities, ClaimKey, ExecutionId, ExecutionStatus, Registration, WorkerId, WorkerStatus,
+};
 
 /// How long an earlier life of this worker may take to be noticed as dead by both servers. One that still shows itself
 /// after this lives.
@@ -59,6 +61,13 @@ static ORPHANS: LazyLock<String> = LazyLock::new(|| {
         rows::moment_text("coalesce(started_at, created)")
     )
 });
+
+/// Claims, as two lists, whose rows say something else (CONTRACT §11). A worker whose row was removed has left none in those
+/// of its executions.
+const SUPERSEDED: &str = "SELECT claim.id, e.status::text AS status \
+    FROM unnest($1::bigint[], $2::text[]) AS claim (id, started_at) LEFT JOIN execution e ON e.id = claim.id \
+    WHERE e.id IS NULL OR e.status NOT IN ('running', 'canceling') OR coalesce(e.worker, $3) <> $3 \
+    OR e.started_at IS DISTINCT FROM claim.started_at::timestamptz";
 
 impl Registry for Attune {
     async fn register(&self, registration: &Registration) -> Result<WorkerId> {
@@ -118,6 +127,26 @@ impl Registry for Attune {
             })
             .await?;
         Ok(())
+    }
+
+    async fn superseded(&self, claims: &[ClaimKey]) -> Result<Vec<(ExecutionId, Option<ExecutionStatus>)>> {
+        let Some(worker) = claims.first().map(|claim| claim.worker) else { return Ok(Vec::new()) };
+        let ids: Vec<i64> = claims.iter().map(|claim| claim.execution.0).collect();
+        let moments: Vec<String> = claims.iter().map(|claim| claim.started_at.to_string()).collect();
+        let rows = self
+            .database()
+            .run(move |connection| {
+                let find = sqlx::query(SUPERSEDED).bind(ids).bind(moments).bind(worker.0);
+                Box::pin(find.fetch_all(connection))
+            })
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let status = rows::get::<Option<&str>>(row, "status")?.map(str::parse).transpose();
+                let status = status.map_err(|error| rows::corrupt("status", error))?;
+                Ok((ExecutionId(rows::get(row, "id")?), status))
+            })
+            .collect()
     }
 
     async fn heartbeat(&self, worker: WorkerId) -> Result<()> {

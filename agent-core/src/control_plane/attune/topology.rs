@@ -27,6 +27,9 @@ pub(super) const EXCHANGES: [Exchange; 4] = [
 /// Where dead letters end; durable, without arguments.
 pub(super) const DEAD_LETTER_QUEUE: &str = "attune.dlx.queue";
 
+/// Where requests wait for an executor, which declares it (CONTRACT §2.4).
+pub(super) const REQUEST_QUEUE: &str = "attune.execution.requests.queue";
+
 pub(super) const EXECUTION_REQUESTED: &str = "execution.requested";
 pub(super) const STATUS_CHANGED: &str = "execution.status.changed";
 pub(super) const COMPLETED: &str = "execution.completed";

@@ -6,11 +6,10 @@ use serde_json::json;
 use sqlx::Row;
 
 use super::{Embedded, now, rows};
-use crate::control_plane::{Announced, Announcements, Delivery, Notice, Queue};
+use crate::control_plane::{Announced, Announcements, Delivery, GivenUp, Look, Notice, Queue};
 use crate::error::Result;
 use crate::model::{
-    Attempt, Capabilities, ClaimKey, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId,
-    canonical_name,
+    Attempt, Capabilities, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId, canonical_name,
 };
 
 impl Queue for Embedded {
@@ -55,8 +54,8 @@ impl Queue for Embedded {
         Ok(())
     }
 
-    async fn hand_back(&self, delivery: Delivery<()>, key: Option<&ClaimKey>) -> Result<()> {
-        let Dispatch { execution_id, worker_id, scheduled_attempt_updated_at, .. } = delivery.dispatch;
+    async fn hand_back(&self, given_up: &mut GivenUp<()>) -> Result<()> {
+        let Dispatch { execution_id, worker_id, scheduled_attempt_updated_at, .. } = &given_up.dispatch;
         sqlx::query(
             "UPDATE execution SET status = 'requested', worker = NULL, started_at = NULL, updated = ?1 \
              WHERE id = ?2 AND worker = ?3 AND ((status = 'scheduled' AND updated = coalesce(?4, updated)) \
@@ -66,10 +65,15 @@ impl Queue for Embedded {
         .bind(execution_id.0)
         .bind(worker_id.0)
         .bind(scheduled_attempt_updated_at.as_ref().map(Attempt::as_str))
-        .bind(key.map(|key| rows::moment(key.started_at)))
+        .bind(rows::moment(given_up.key.started_at))
         .execute(self.pool())
         .await?;
         self.shared.work.ring()
+    }
+
+    async fn rescue(&self, _worker: WorkerId, _look: Look) -> Result<()> {
+        // Every worker looks at the table itself: what is requested there is in nobody's hands, and in everybody's sight.
+        Ok(())
     }
 
     async fn leave(&self, _worker: WorkerId) -> Result<()> {

@@ -7,8 +7,8 @@ use super::{Embedded, now, rows};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan, Registry};
 use crate::error::Result;
 use crate::model::{
-    Attempt, Capabilities, ClaimKey, Dispatch, Ending, ExecutionStatus, Origin, Outcome, Parameters, Reason,
-    Registration, Sealed, WorkOrder, WorkerId, WorkerStatus,
+    Attempt, Capabilities, ClaimKey, Dispatch, Ending, ExecutionId, ExecutionStatus, Origin, Outcome,
+    Parameters, Reason, Registration, Sealed, WorkOrder, WorkerId, WorkerStatus,
 };
 
 impl Registry for Embedded {
@@ -60,6 +60,26 @@ impl Registry for Embedded {
             .execute(self.pool())
             .await?;
         Ok(())
+    }
+
+    async fn superseded(&self, claims: &[ClaimKey]) -> Result<Vec<(ExecutionId, Option<ExecutionStatus>)>> {
+        let mut superseded = Vec::new();
+        for claim in claims {
+            let find = "SELECT status, worker = ?2 AND started_at = ?3 AND status IN ('running', 'canceling') AS ours \
+                FROM execution WHERE id = ?1";
+            let row = sqlx::query(find)
+                .bind(claim.execution.0)
+                .bind(claim.worker.0)
+                .bind(rows::moment(claim.started_at))
+                .fetch_optional(self.pool())
+                .await?;
+            match row {
+                Some(row) if row.try_get::<Option<bool>, _>("ours")? == Some(true) => {}
+                Some(row) => superseded.push((claim.execution, Some(rows::status(&row, "status")?))),
+                None => superseded.push((claim.execution, None)),
+            }
+        }
+        Ok(superseded)
     }
 
     async fn heartbeat(&self, worker: WorkerId) -> Result<()> {
