@@ -157,7 +157,7 @@ fn without_an_executor_a_stopping_worker_hands_over_by_itself() {
 }
 
 #[test]
-fn without_anybody_to_take_it_unclaimed_work_stays_requested() {
+fn without_anybody_to_take_it_unclaimed_work_waits_for_the_next_life() {
     let busy = Busy::new("nobody");
     let wire = &busy.wire;
     let mut worker = busy.worker("first");
@@ -168,11 +168,17 @@ fn without_anybody_to_take_it_unclaimed_work_stays_requested() {
     busy.await_count("status = 'running'", RUNNING);
     let queued = wire.hand(number, "core.noop", &json!({}));
     worker.signal(Signal::TERM);
-    busy.await_count("status = 'requested' AND worker IS NULL", 1);
+    busy.await_count(&format!("status = 'scheduled' AND worker = {number}"), 1);
     busy.gate.open(RUNNING);
     assert_eq!(worker.exit_code(), 0);
-    assert_eq!(wire.status(queued), "requested");
-    assert!(worker.whole_log().iter().any(|line| line.contains("it stays requested")));
+    assert_eq!(wire.status(queued), "scheduled");
+    assert_eq!(wire.queue(&format!("worker.{number}.executions")), Some((1, 0)), "its dispatch waits");
+    assert!(worker.whole_log().iter().any(|line| line.contains("wait for this worker's next life")));
+    let next = busy.worker("first");
+    wire.await_completion(queued);
+    assert_eq!(wire.status(queued), "completed");
+    next.drain();
+    assert_gone(&busy, number);
 }
 
 #[test]

@@ -11,7 +11,7 @@ const ROW: &str = "SELECT * FROM pack_environment";
 
 /// A site whose pack `my` has a runtime with environments of its own: the install command counts, waits at the gate, and
 /// copies the manifest.
-fn site(name: &str) -> (Site, Gate) {
+pub(crate) fn site(name: &str) -> (Site, Gate) {
     let site = Site::shared(name);
     let gate = Gate::new(&site, "go");
     let install = format!(
@@ -46,7 +46,7 @@ fn action(site: &Site, name: &str, script: &str) {
 }
 
 /// Awaits that so many builds have begun.
-fn begun(site: &Site, count: usize) {
+pub(crate) fn begun(site: &Site, count: usize) {
     let begun = until(PATIENCE, || lines(&site.path("begun")).len() == count);
     assert!(begun, "{:?}", lines(&site.path("begun")));
 }

@@ -18,6 +18,7 @@ mod scaling;
 mod secrecy;
 mod secrets;
 mod site;
+mod stranded;
 mod tls;
 mod topology;
 mod twins;
