@@ -103,8 +103,12 @@ pub trait Queue: Announcements {
     fn reject(&self, receipt: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
 
     /// Gives up an execution that has not begun: another worker that can take it has it at once, else it waits in this
-    /// worker's queue for its next life. The receipt is gone once it is used.
-    fn hand_back(&self, given_up: &mut GivenUp<Self::Receipt>) -> impl Future<Output = Result<()>> + Send;
+    /// worker's queue for its next life. The receipt is gone once it is used. What somebody asked to cancel meanwhile stays
+    /// this worker's, and is returned, to be ended by it.
+    fn hand_back(
+        &self,
+        given_up: &mut GivenUp<Self::Receipt>,
+    ) -> impl Future<Output = Result<Option<Orphan>>> + Send;
 
     /// Stops handing work to this worker. Of what was meant for it and is not claimed, others get at once what they can
     /// take; the rest stays queued for the next life of this worker. The worker is shown as `busy` by now. May be called
@@ -228,7 +232,7 @@ pub enum Finish {
     Superseded(Option<ExecutionStatus>),
 }
 
-/// An execution that an earlier life of a worker had claimed and did not end.
+/// An execution that a worker has claimed and did not begin, or that an earlier life of it had claimed and did not end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// The claim.
@@ -242,7 +246,14 @@ pub struct Orphan {
 }
 
 impl Orphan {
-    /// How it ends.
+    /// How one ends that was cancelled and had not begun.
+    pub fn cancelled_before_start(self) -> Ending {
+        let outcome =
+            Outcome::without_process(Reason::CancelledBeforeStart, "cancelled before the action started");
+        Ending::new(self.key, self.action, self.action_ref, &outcome)
+    }
+
+    /// How one ends that an earlier life left.
     pub fn ending(self) -> Ending {
         let outcome = if self.status == ExecutionStatus::Canceling {
             Outcome::without_process(

@@ -64,7 +64,16 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
                 undelivered = self.workshop.journal.len(),
                 "not everything could be delivered within the grace period; the journal keeps it for the next start"
             );
+            return;
         }
+        // A claim of an earlier life may have come into force after that life was settled. All that this life knows of is
+        // delivered by now, so what is still there is such a claim.
+        let settle = async {
+            self.end_orphans(self.registry.settle(self.id).await?).await;
+            Ok(())
+        };
+        within(schedule.end, "what earlier lives left could not be settled; the next start does it", settle)
+            .await;
     }
 
     async fn step_aside(&self, running: &Running, until: Instant) {

@@ -29,7 +29,7 @@ use self::held::Held;
 use self::running::Running;
 use crate::backoff::until_available;
 use crate::config::{WorkerConfig, hostname};
-use crate::control_plane::{Queue, Record, Registry};
+use crate::control_plane::{Orphan, Queue, Record, Registry};
 use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
 use crate::model::{ExecutionStatus, Registration, WorkerId, WorkerStatus};
@@ -132,12 +132,18 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         }
         let orphans =
             until_available("earlier lives could not be settled", || registry.settle(self.id)).await?;
-        for orphan in orphans {
+        self.end_orphans(orphans).await;
+        Ok(())
+    }
+
+    /// Ends what earlier lives of this worker had claimed.
+    async fn end_orphans(&self, orphans: Vec<Orphan>) {
+        let (registry, queue, journal) = (&*self.registry, &*self.queue, &self.workshop.journal);
+        for orphan in orphans.into_iter().filter(|orphan| !self.held.holds(&orphan.key)) {
             tracing::warn!(execution = orphan.key.execution.0, was = %orphan.status,
                 "an earlier life of this worker left this execution behind");
             execution::report(orphan.ending(), journal, registry, queue).await;
         }
-        Ok(())
     }
 
     /// Takes and runs work until the first order to stop, or until nobody can give one any more, then drains. A second

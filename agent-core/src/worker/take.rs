@@ -136,7 +136,16 @@ impl<R: Registry, Q: Queue> Errand<R, Q> {
                         "an execution could not be handed back and is tried again");
                     tokio::time::sleep(pause).await;
                 }
-                done => return log_failure("an execution could not be handed back", done),
+                Ok(None) => return,
+                Ok(Some(canceling)) => {
+                    let (journal, registry, queue) = (&self.workshop.journal, &*self.registry, &*self.queue);
+                    let ending = canceling.cancelled_before_start();
+                    return execution::report(ending, journal, registry, queue).await;
+                }
+                Err(error) => {
+                    return tracing::warn!(execution = given_up.key.execution.0, %error,
+                        "an execution could not be handed back");
+                }
             }
         }
     }

@@ -19,6 +19,12 @@ pub(crate) enum Step {
     HandBack,
     /// Publishes `execution.requested`.
     Request,
+    /// Leaves a dispatch in the queue.
+    Requeue,
+    /// Undoes a claim: the row is scheduled for the same worker again.
+    Unclaim,
+    /// Publishes the dispatch of what was unclaimed.
+    DispatchAgain,
 }
 
 impl std::fmt::Display for Step {
@@ -35,6 +41,9 @@ impl std::fmt::Display for Step {
             Self::JournalHandBack => "journal hand_back",
             Self::HandBack => "hand_back",
             Self::Request => "request",
+            Self::Requeue => "requeue",
+            Self::Unclaim => "unclaim",
+            Self::DispatchAgain => "dispatch again",
         })
     }
 }
@@ -60,6 +69,24 @@ pub(crate) enum Action {
     },
     /// The scheduler drops a request for what is not `requested`.
     DropRequest {
+        execution: Execution,
+    },
+    /// The scheduler has no worker for a request, and forgets it.
+    Reject {
+        execution: Execution,
+    },
+    /// The monitor ends what runs at a worker that is gone.
+    GiveUp {
+        execution: Execution,
+    },
+    /// An active worker asks for what is `requested` and in nobody's hands.
+    AskAgain {
+        worker: Worker,
+        execution: Execution,
+    },
+    /// An active worker takes an execution out of the hands of one that is not, or of its own, and asks for it.
+    TakeUp {
+        worker: Worker,
         execution: Execution,
     },
     /// The scheduler publishes the dispatch.
@@ -100,6 +127,10 @@ pub(crate) enum Action {
     Restart {
         worker: Worker,
     },
+    /// A worker's name never comes back.
+    Vanish {
+        worker: Worker,
+    },
     /// The connection to the broker breaks and comes back.
     Disconnect {
         worker: Worker,
@@ -133,6 +164,11 @@ impl std::fmt::Display for Action {
                 )
             }
             Self::DropRequest { execution } => write!(f, "drop request for {execution:?}"),
+            Self::GiveUp { execution } => write!(f, "monitor gives up {execution:?}"),
+            Self::Reject { execution } => write!(f, "reject request for {execution:?}"),
+            Self::AskAgain { worker, execution } => write!(f, "{worker:?} ask again for {execution:?}"),
+            Self::TakeUp { worker, execution } => write!(f, "{worker:?} take up {execution:?}"),
+            Self::Vanish { worker } => write!(f, "{worker:?} VANISH"),
             Self::Dispatch { execution, copies: 1 } => write!(f, "dispatch {execution:?}"),
             Self::Dispatch { execution, copies } => write!(f, "dispatch {execution:?} ×{copies}"),
             Self::Take { worker, execution, attempt } => write!(f, "{worker:?} take {execution:?}/{attempt}"),

@@ -88,18 +88,19 @@ pub(crate) fn finish(
     }
 }
 
-/// `scheduled → requested`, for this worker and attempt.
+/// `scheduled → requested` for this worker, or `running → requested` for the holder of this key.
 pub(crate) fn hand_back(
     state: &mut State,
     protocol: Protocol,
     execution: Execution,
     worker: Worker,
-    attempt: Attempt,
+    key: Option<Key>,
 ) -> HandBack {
     let row = state.affair(execution).row;
-    if row.status == Status::Scheduled && row.worker == Some(worker) && row.attempt == attempt {
-        state.set_status(execution, Status::Requested);
-        state.affair_mut(execution).row.worker = None;
+    let unclaimed = row.status == Status::Scheduled;
+    let claimed = row.status == Status::Running && key.is_some() && row.key == key;
+    if row.worker == Some(worker) && (unclaimed || claimed) {
+        request(state, execution);
         return HandBack::Requested;
     }
     if row.status == Status::Requested && protocol.keeps(Rule::HandBackAsksAgain) {
@@ -107,6 +108,43 @@ pub(crate) fn hand_back(
     } else {
         HandBack::NotOurs
     }
+}
+
+/// Nobody has it.
+fn request(state: &mut State, execution: Execution) {
+    state.set_status(execution, Status::Requested);
+    let row = &mut state.affair_mut(execution).row;
+    (row.worker, row.key) = (None, None);
+}
+
+/// `running → scheduled` for the holder of this key, or `scheduled → scheduled`: for the same worker, as another attempt;
+/// whether it was so.
+pub(crate) fn unclaim(
+    state: &mut State,
+    protocol: Protocol,
+    execution: Execution,
+    worker: Worker,
+    key: Option<Key>,
+) -> bool {
+    let row = state.affair(execution).row;
+    let claimed = row.status == Status::Running && row.key == key;
+    let unclaimed = row.status == Status::Scheduled;
+    let undone = row.worker == Some(worker) && (claimed || unclaimed);
+    if unclaimed && undone && !protocol.keeps(Rule::KeptIsAnotherAttempt) {
+        return true;
+    }
+    if undone {
+        state.set_status(execution, Status::Scheduled);
+        let row = &mut state.affair_mut(execution).row;
+        row.attempt += 1;
+        row.key = None;
+    }
+    undone
+}
+
+/// `scheduled → requested`, whoever had it.
+pub(crate) fn take_up(state: &mut State, execution: Execution) {
+    request(state, execution);
 }
 
 /// Somebody asks to cancel. What is not claimed is over at once. Without a comparison, so is what was claimed after

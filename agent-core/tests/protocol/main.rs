@@ -3,10 +3,11 @@
 //!
 //! The model is of the protocol, not of the code; its steps carry the names that the code has for them. What is taken
 //! for granted: the database carries out one statement at a time, the broker and the disk lose nothing that they have
-//! confirmed, no two processes live under one worker's name, and a worker that crashed starts again some day.
+//! confirmed, no two processes live under one worker's name, and a worker that crashed starts again some day, unless its
+//! journal was empty.
 //!
-//! The smaller explorations run with all other tests. The larger ones are ignored by default; they want an optimized
-//! build: `cargo test -p agent-core --test protocol --config profile.dev.package.agent-core.opt-level=3 -- --ignored`.
+//! The smaller explorations run with all other tests. The larger ones are ignored by default:
+//! `cargo test --workspace --test protocol -- --ignored`.
 
 mod action;
 mod control_plane;
@@ -56,8 +57,22 @@ impl fmt::Display for Explored {
 /// Explores everything within the bounds. Fails where something does not hold that always must, and where something is
 /// out of reach that should not be.
 fn explore(executions: usize, bounds: Bounds, sometimes: Vec<Property<Delivery>>) -> Explored {
+    explore_protocol(Protocol::WITHOUT_RESCUE, executions, bounds, sometimes)
+}
+
+/// The same, with workers that look for what others left, and an executor that forgets what nobody could take.
+fn explore_rescue(executions: usize, bounds: Bounds, sometimes: Vec<Property<Delivery>>) -> Explored {
+    explore_protocol(Protocol::WHOLE, executions, bounds, sometimes)
+}
+
+fn explore_protocol(
+    protocol: Protocol,
+    executions: usize,
+    bounds: Bounds,
+    sometimes: Vec<Property<Delivery>>,
+) -> Explored {
     let began = Instant::now();
-    let model = Delivery { protocol: Protocol::WHOLE, executions, bounds, sometimes };
+    let model = Delivery { protocol, executions, bounds, sometimes };
     let checker = model.checker().threads(THREADS).symmetry_fn(State::representative).spawn_dfs().join();
     checker.assert_properties();
     Explored {
@@ -128,6 +143,24 @@ fn a_drain_survives_two_crashes_late_claims_and_duplicates() {
     println!("{explored}");
 }
 
+/// No worker at all for a while, and names that never come back, under an executor that forgets what it rejects.
+#[test]
+fn nothing_is_stranded_by_workers_that_stop() {
+    let expected = || {
+        vec![
+            sometimes::a_request_is_rejected(),
+            sometimes::what_was_rejected_is_asked_for_again(),
+            sometimes::the_next_life_runs_what_was_kept(),
+        ]
+    };
+    let crashed = Bounds { drains: 2, crashes: 1, losses: 1, delays: 1, ..Bounds::NONE };
+    println!("{}", explore_rescue(1, crashed, expected()));
+    let vanished = Bounds { drains: 2, crashes: 1, losses: 1, vanishings: 1, ..Bounds::NONE };
+    println!("{}", explore_rescue(1, vanished, vec![sometimes::what_a_vanished_worker_left_runs()]));
+    let cancelled = Bounds { drains: 2, cancels: 1, interventions: 1, duplicates: 1, ..Bounds::NONE };
+    println!("{}", explore_rescue(1, cancelled, Vec::new()));
+}
+
 #[test]
 fn two_executions_survive_cancellation_and_the_monitor() {
     let bounds = Bounds { crashes: 1, losses: 1, cancels: 1, interventions: 1, ..Bounds::NONE };
@@ -149,7 +182,7 @@ fn cancellation_and_the_monitor_meet_a_drain_or_a_broken_connection() {
 }
 
 #[test]
-#[ignore = "a minute of two threads in an optimized build, many in this one"]
+#[ignore = "some minutes of two threads"]
 fn everything_at_once() {
     let each = Bounds {
         crashes: 1,
@@ -160,12 +193,15 @@ fn everything_at_once() {
         drains: 1,
         cancels: 1,
         interventions: 1,
+        vanishings: 0,
     };
     println!("{}", explore(1, each, Vec::new()));
     let twice = Bounds { crashes: 2, losses: 2, cancels: 0, interventions: 0, ..each };
     println!("{}", explore(1, twice, Vec::new()));
     let drained = Bounds { crashes: 2, losses: 1, drains: 1, ..Bounds::NONE };
     println!("{}", explore(2, drained, Vec::new()));
+    let stopped = Bounds { drains: 2, losses: 1, ..Bounds::NONE };
+    println!("{}", explore_rescue(2, stopped, Vec::new()));
 }
 
 /// Symmetry may fold at most the two names of each into one, and nothing may hold only because it folds.
@@ -173,7 +209,7 @@ fn everything_at_once() {
 fn without_symmetry_there_are_at_most_four_times_as_many_states() {
     let bounds = Bounds { crashes: 2, losses: 1, ..Bounds::NONE };
     let folded = explore(2, bounds, Vec::new());
-    let model = Delivery { protocol: Protocol::WHOLE, executions: 2, bounds, sometimes: Vec::new() };
+    let model = Delivery { protocol: Protocol::WITHOUT_RESCUE, executions: 2, bounds, sometimes: Vec::new() };
     let plain = model.checker().threads(THREADS).spawn_dfs().join();
     plain.assert_properties();
     assert!((folded.states..=4 * folded.states).contains(&plain.unique_state_count()));
@@ -213,10 +249,14 @@ const NEEDED: &[(Rule, Bounds, &str)] = &[
     (Rule::FinishKnowsItsOwn, Bounds { losses: 1, ..Bounds::NONE }, always::SETTLED),
     (Rule::SettleAtStart, Bounds { crashes: 1, ..Bounds::NONE }, always::SETTLED),
     (Rule::SettleAtDenial, Bounds { crashes: 1, delays: 1, ..Bounds::NONE }, always::SETTLED),
-    (Rule::ClaimBeforeHandBack, Bounds { losses: 1, drains: 1, ..Bounds::NONE }, always::BLAMELESS),
+    (Rule::HandBackNamesItsClaim, Bounds { losses: 1, drains: 1, ..Bounds::NONE }, always::BLAMELESS),
+    (Rule::KeptIsAnotherAttempt, Bounds { delays: 1, drains: 2, ..Bounds::NONE }, always::BLAMELESS),
     (Rule::JournalBeforeHandBack, Bounds { crashes: 1, drains: 1, ..Bounds::NONE }, always::SETTLED),
     (Rule::HandBackAsksAgain, Bounds { crashes: 1, drains: 1, ..Bounds::NONE }, always::SETTLED),
-    (Rule::DrainedStartsAgain, Bounds { drains: 1, ..Bounds::NONE }, always::SETTLED),
+    (Rule::CancelledIsNotHandedBack, Bounds { drains: 1, cancels: 1, ..Bounds::NONE }, always::BLAMELESS),
+    (Rule::AsksForWhatWasRejected, Bounds { drains: 2, ..Bounds::NONE }, always::SETTLED),
+    (Rule::TakesUpWhatIsLeft, Bounds { drains: 1, vanishings: 1, ..Bounds::NONE }, always::SETTLED),
+    (Rule::SomebodyStartsAgain, Bounds { drains: 2, ..Bounds::NONE }, always::SETTLED),
     (Rule::CancelCompares, Bounds { cancels: 1, ..Bounds::NONE }, always::SETTLED),
 ];
 

@@ -78,11 +78,13 @@ impl Delivery {
     /// What happens by itself sooner or later, while nothing goes wrong.
     fn progress(&self, state: &State, actions: &mut Vec<Action>) {
         for execution in Execution::ALL {
-            scheduling(state, execution, actions);
+            scheduling(state, execution, self.protocol.rescues(), actions);
+            self.rescue(state, execution, actions);
         }
         for worker in Worker::ALL {
             match state.phase(worker) {
-                Phase::Inactive if !self.protocol.keeps(Rule::DrainedStartsAgain) => {}
+                Phase::Gone => {}
+                Phase::Inactive if !self.protocol.keeps(Rule::SomebodyStartsAgain) => {}
                 Phase::Dead | Phase::Inactive => actions.push(Action::Restart { worker }),
                 phase => {
                     self.work(state, worker, phase, actions);
@@ -93,15 +95,18 @@ impl Delivery {
     }
 
     fn work(&self, state: &State, worker: Worker, phase: Phase, actions: &mut Vec<Action>) {
+        let other = state.phase(worker.other()) == Phase::Active;
         for execution in Execution::ALL {
             let desk = state.desk(worker, execution);
             for (slot, task) in desk.tasks.iter().enumerate() {
                 let Some(task) = task else { continue };
-                let step = worker::next_step(self.protocol, phase, *task);
+                let Some(step) = worker::next_step(self.protocol, phase, other, *task) else { continue };
                 actions.push(Action::Task { worker, execution, slot, step, reply: Reply::Answered });
                 replies_that_fail(state, worker, (execution, slot), step, actions);
             }
-            if matches!(phase, Phase::Active | Phase::Draining) && desk.has_room() {
+            // A worker that drains takes from its queue what it can hand to somebody.
+            let takes = phase == Phase::Active || (phase == Phase::Draining && other);
+            if takes && desk.has_room() {
                 let waiting = (1..).zip(desk.queue).filter(|(_, copies)| *copies > 0);
                 actions.extend(waiting.map(|(attempt, _)| Action::Take { worker, execution, attempt }));
             }
@@ -118,25 +123,65 @@ impl Delivery {
                     .into_iter()
                     .filter(|execution| settles && state.is_left_behind(worker, *execution))
                     .peekable();
-                if idle && left_behind.peek().is_none() {
+                let waits = Execution::ALL.iter().all(|execution| {
+                    let waits = |task: Task| matches!(task.stage, Stage::HandingBack | Stage::HandedBack);
+                    state.tasks(worker, *execution).all(waits)
+                });
+                if waits && left_behind.peek().is_none() {
                     actions.push(Action::Activate { worker });
                 }
                 let with_room = left_behind.filter(|execution| state.desk(worker, *execution).has_room());
                 actions.extend(with_room.map(|execution| Action::Settle { worker, execution }));
             }
+            // What it could not hand to anybody stays in its queue; so does what comes too late for its drain.
             Phase::Draining => {
-                let empty =
-                    |execution: &Execution| state.desk(worker, *execution).queue.iter().all(|n| *n == 0);
-                if idle && Execution::ALL.iter().all(empty) {
+                if idle {
                     actions.push(Action::Retire { worker });
                 }
             }
-            Phase::Active | Phase::Inactive | Phase::Dead => {}
+            Phase::Active | Phase::Inactive | Phase::Dead | Phase::Gone => {}
+        }
+    }
+
+    /// What active workers do about executions that nobody has. A moment has passed: what others are about to do is done.
+    fn rescue(&self, state: &State, execution: Execution, actions: &mut Vec<Action>) {
+        let affair = state.affair(execution);
+        let in_hands = Worker::ALL.into_iter().any(|worker| {
+            let asks = |task: Task| matches!(task.stage, Stage::HandedBack | Stage::Unclaimed);
+            !matches!(state.phase(worker), Phase::Dead | Phase::Gone)
+                && state.tasks(worker, execution).any(asks)
+        });
+        if !self.protocol.rescues() || in_hands || affair.requests > 0 || affair.undispatched.is_some() {
+            return;
+        }
+        for worker in Worker::ALL.into_iter().filter(|worker| state.phase(*worker) == Phase::Active) {
+            match affair.row.status {
+                Status::Requested if self.protocol.keeps(Rule::AsksForWhatWasRejected) => {
+                    actions.push(Action::AskAgain { worker, execution });
+                }
+                Status::Scheduled if self.protocol.keeps(Rule::TakesUpWhatIsLeft) => {
+                    let whose = affair.row.worker.unwrap_or(worker);
+                    let gone = !control_plane::is_schedulable(state.phase(whose));
+                    let desk = state.desk(whose, execution);
+                    let without_dispatch = desk.is_idle() && desk.queue.iter().all(|n| *n == 0);
+                    if gone || (whose == worker && without_dispatch) {
+                        actions.push(Action::TakeUp { worker, execution });
+                    }
+                }
+                _ => {}
+            }
         }
     }
 
     fn happen(&self, state: &mut State, action: Action) {
         match action {
+            Action::GiveUp { execution } => control_plane::intervene(state, execution),
+            Action::Reject { execution } => state.affair_mut(execution).requests -= 1,
+            Action::AskAgain { execution, .. } => state.affair_mut(execution).requests += 1,
+            Action::TakeUp { execution, .. } => {
+                control_plane::take_up(state, execution);
+                state.affair_mut(execution).requests += 1;
+            }
             Action::Schedule { execution, worker, again } => {
                 control_plane::schedule(state, execution, worker);
                 if again { state.left.duplicates -= 1 } else { state.affair_mut(execution).requests -= 1 }
@@ -182,6 +227,10 @@ impl Delivery {
                 worker::disconnect(state, worker);
                 state.left.disconnects -= 1;
             }
+            Action::Vanish { worker } => {
+                state.phases[worker as usize] = Phase::Gone;
+                state.left.vanishings -= 1;
+            }
             Action::LateClaim { execution } => {
                 if let Some(late) = state.affair_mut(execution).late.take() {
                     control_plane::claim(
@@ -207,7 +256,7 @@ impl Delivery {
     }
 }
 
-fn scheduling(state: &State, execution: Execution, actions: &mut Vec<Action>) {
+fn scheduling(state: &State, execution: Execution, forgets: bool, actions: &mut Vec<Action>) {
     let affair = state.affair(execution);
     if affair.requests > 0 && affair.row.status == Status::Requested {
         for worker in Worker::ALL {
@@ -218,8 +267,17 @@ fn scheduling(state: &State, execution: Execution, actions: &mut Vec<Action>) {
                 }
             }
         }
+        // The dead look alive for a while, and then they do not.
+        if forgets && !Worker::ALL.iter().any(|worker| state.phase(*worker) == Phase::Active) {
+            actions.push(Action::Reject { execution });
+        }
     } else if affair.requests > 0 {
         actions.push(Action::DropRequest { execution });
+    }
+    // The monitor ends what runs at a worker that it knows to be gone.
+    if affair.row.is_under_way() && affair.row.worker.is_some_and(|worker| state.phase(worker) == Phase::Gone)
+    {
+        actions.push(Action::GiveUp { execution });
     }
     if affair.undispatched.is_some() {
         actions.push(Action::Dispatch { execution, copies: 1 });
@@ -237,7 +295,10 @@ fn replies_that_fail(
     step: Step,
     actions: &mut Vec<Action>,
 ) {
-    let asks = matches!(step, Step::Claim | Step::Finish | Step::Publish | Step::HandBack | Step::Request);
+    let asks = matches!(
+        step,
+        Step::Claim | Step::Finish | Step::Publish | Step::HandBack | Step::Request | Step::Unclaim
+    );
     if asks && state.left.losses > 0 {
         actions.push(Action::Task { worker, execution, slot, step, reply: Reply::Lost });
     }
@@ -250,7 +311,19 @@ fn replies_that_fail(
 fn misfortune(state: &State, actions: &mut Vec<Action>) {
     for worker in Worker::ALL {
         let phase = state.phase(worker);
-        if phase != Phase::Dead && phase != Phase::Inactive && state.left.crashes > 0 {
+        let is_down = matches!(phase, Phase::Dead | Phase::Inactive | Phase::Gone);
+        let owes = |execution: &Execution| {
+            let row = &state.affair(*execution).row;
+            !state.desk(worker, *execution).is_idle() || (row.is_under_way() && row.worker == Some(worker))
+        };
+        if matches!(phase, Phase::Dead | Phase::Inactive)
+            && state.left.vanishings > 0
+            && !Execution::ALL.iter().any(owes)
+            && state.phase(worker.other()) != Phase::Gone
+        {
+            actions.push(Action::Vanish { worker });
+        }
+        if !is_down && state.left.crashes > 0 {
             actions.push(Action::Crash { worker });
         }
         if phase == Phase::Active && state.left.drains > 0 {
@@ -295,21 +368,29 @@ fn runs_under_its_claim(state: &State) -> bool {
     })
 }
 
+/// The one exception is a claim that outlived its sender and reaches the row later still: the dispatch that it was made for waits
+/// in the queue, and the next life settles it.
 fn owes_nothing_when_inactive(state: &State) -> bool {
     Worker::ALL.into_iter().filter(|worker| state.phase(*worker) == Phase::Inactive).all(|worker| {
         Execution::ALL.into_iter().all(|execution| {
             let row = &state.affair(execution).row;
-            state.desk(worker, execution).is_idle() && !(row.is_under_way() && row.worker == Some(worker))
+            let desk = state.desk(worker, execution);
+            let runs = row.is_under_way() && row.worker == Some(worker);
+            desk.is_idle() && (!runs || desk.queue.iter().any(|copies| *copies > 0))
         })
     })
 }
 
-/// An execution that was cancelled before anybody claimed it is its canceller's to tell.
+/// An execution that was cancelled before anybody claimed it is its canceller's to tell. Dispatches that nobody will ever take
+/// expire.
 fn is_settled(state: &State) -> bool {
     let told = |a: &Affair| a.row.is_final() && (a.completed || a.row.key.is_none());
     state.affairs.iter().all(told)
         && each_task(state).next().is_none()
-        && state.desks.iter().flatten().all(|desk| desk.queue.iter().all(|n| *n == 0))
+        && Worker::ALL.into_iter().filter(|worker| state.phase(*worker) != Phase::Gone).all(|worker| {
+            let empty = |execution: &Execution| state.desk(worker, *execution).queue.iter().all(|n| *n == 0);
+            Execution::ALL.iter().all(empty)
+        })
 }
 
 /// What should be reachable, so that the bounds are known to reach the interesting places.
@@ -339,6 +420,46 @@ pub(crate) mod sometimes {
                 task.stage == Stage::Running
                     && state.affair(execution).row.attempt == 2
                     && state.phase(worker.other()) == Phase::Inactive
+            })
+        })
+    }
+
+    pub(crate) fn a_request_is_rejected() -> Property<Delivery> {
+        Property::<Delivery>::sometimes("a request is rejected and forgotten", |_, state| {
+            state.affairs.iter().any(|affair| affair.row.status == Status::Requested && affair.requests == 0)
+                && state.phases.iter().all(|phase| *phase == Phase::Inactive)
+        })
+    }
+
+    pub(crate) fn what_was_rejected_is_asked_for_again() -> Property<Delivery> {
+        Property::<Delivery>::sometimes("what was rejected runs", |_, state| {
+            state.left.drains == 0
+                && state.affairs.iter().any(|affair| affair.runs == 1 && affair.row.attempt == 1)
+        })
+    }
+
+    pub(crate) fn the_next_life_runs_what_was_kept() -> Property<Delivery> {
+        Property::<Delivery>::sometimes("what was kept waits for a drained worker's next life", |_, state| {
+            Worker::ALL.into_iter().any(|worker| {
+                state.phase(worker) == Phase::Inactive
+                    && Execution::ALL.into_iter().any(|execution| {
+                        let row = &state.affair(execution).row;
+                        row.status == Status::Scheduled
+                            && row.worker == Some(worker)
+                            && state.desk(worker, execution).queue.iter().any(|copies| *copies > 0)
+                    })
+            })
+        })
+    }
+
+    pub(crate) fn what_a_vanished_worker_left_runs() -> Property<Delivery> {
+        Property::<Delivery>::sometimes("what a vanished worker left runs elsewhere", |_, state| {
+            Worker::ALL.into_iter().any(|worker| {
+                state.phase(worker) == Phase::Gone
+                    && Execution::ALL.into_iter().any(|execution| {
+                        state.affair(execution).row.attempt > 1
+                            && state.tasks(worker.other(), execution).any(|task| task.stage == Stage::Running)
+                    })
             })
         })
     }

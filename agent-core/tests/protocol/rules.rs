@@ -23,31 +23,54 @@ pub(crate) enum Rule {
     SettleAtStart,
     /// So does a worker that is denied a claim, or a hand-back, by a row that is its own under a key it does not know.
     SettleAtDenial,
-    /// Nothing is handed back while a claim of it has no answer.
-    ClaimBeforeHandBack,
+    /// What is handed back while its claim has no answer names the key of that claim, which is undone if it was granted.
+    HandBackNamesItsClaim,
+    /// What is kept for the next life while its claim has no answer becomes another attempt, so that the claim comes too late.
+    KeptIsAnotherAttempt,
     /// A hand-back is in the journal before it is in the row.
     JournalBeforeHandBack,
     /// A hand-back ends with a published request whenever the row is `requested`, whoever made it so.
     HandBackAsksAgain,
     /// A cancellation expects the state that it was decided on. This rule is the API's, and not ours to keep.
     CancelCompares,
-    /// A drained worker starts again some day, if only because a dispatch came too late for its drain. Nor is this one the
-    /// agent's to keep; where it does not hold, the executor has to give up on what stays `scheduled`.
-    DrainedStartsAgain,
+    /// What was claimed, has not begun and is to be cancelled is not handed back, but ended.
+    CancelledIsNotHandedBack,
+    /// A worker that takes work asks again for what is `requested` and in nobody's hands: the executor forgets what it had to
+    /// reject.
+    AsksForWhatWasRejected,
+    /// A worker that takes work takes up what is scheduled for one that does not, and what is scheduled for itself without a
+    /// dispatch.
+    TakesUpWhatIsLeft,
+    /// Some worker starts again some day. This one is not the agent's to keep.
+    SomebodyStartsAgain,
 }
 
 /// The protocol, whole or with one rule broken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Protocol {
     broken: Option<Rule>,
+    /// Whether workers look for what others lost. Without that, each other rule is seen to be needed by itself, and the executor
+    /// has to remember what nobody could take.
+    rescues: bool,
 }
 
 impl Protocol {
     /// As it is meant to be.
-    pub(crate) const WHOLE: Self = Self { broken: None };
+    pub(crate) const WHOLE: Self = Self { broken: None, rescues: true };
 
-    pub(crate) const fn without(rule: Rule) -> Self {
-        Self { broken: Some(rule) }
+    /// As it is meant to be, but that nobody looks for what others lost.
+    pub(crate) const WITHOUT_RESCUE: Self = Self { rescues: false, ..Self::WHOLE };
+
+    pub(crate) fn without(rule: Rule) -> Self {
+        let about_rescue = matches!(
+            rule,
+            Rule::AsksForWhatWasRejected | Rule::TakesUpWhatIsLeft | Rule::SomebodyStartsAgain
+        );
+        Self { broken: Some(rule), rescues: about_rescue }
+    }
+
+    pub(crate) const fn rescues(self) -> bool {
+        self.rescues
     }
 
     pub(crate) fn keeps(self, rule: Rule) -> bool {

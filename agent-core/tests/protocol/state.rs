@@ -34,8 +34,9 @@ impl Execution {
     pub(crate) const ALL: [Self; 2] = [Self::First, Self::Second];
 }
 
-/// The highest attempt: the first scheduling, and one more for each drain that may hand it back.
-pub(crate) const ATTEMPTS: usize = 3;
+/// The highest attempt within all bounds: the first scheduling, for each drain one more when it gives the execution up, one when
+/// somebody else takes up what it left, and one for each reply that is lost on the way.
+pub(crate) const ATTEMPTS: usize = 8;
 
 /// Two deliveries of one execution at one worker at a time; a third waits in the queue.
 pub(crate) const SLOTS: usize = 2;
@@ -129,6 +130,8 @@ pub(crate) enum Stage {
     HandedBack,
     /// `execution.requested` is published, or not needed.
     Asked,
+    /// A claim was undone in favour of this worker's next life, and the dispatch is not published yet.
+    Unclaimed,
 }
 
 /// One delivery, or one entry of the journal, or first the one and then the other.
@@ -151,6 +154,8 @@ pub(crate) enum Phase {
     /// Drained, and shown as such.
     Inactive,
     Dead,
+    /// Nobody will ever start under this name again, and everybody can see that. What its journal held was delivered.
+    Gone,
 }
 
 /// A claim that was sent and has not reached the row: it can still do so when its sender is dead.
@@ -177,6 +182,8 @@ pub(crate) struct Bounds {
     pub(crate) cancels: u8,
     /// Rows ended by the executor's monitor.
     pub(crate) interventions: u8,
+    /// Names that never come back.
+    pub(crate) vanishings: u8,
 }
 
 impl Bounds {
@@ -189,6 +196,7 @@ impl Bounds {
         drains: 0,
         cancels: 0,
         interventions: 0,
+        vanishings: 0,
     };
 }
 

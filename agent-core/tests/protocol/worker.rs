@@ -13,26 +13,35 @@ pub(crate) struct At {
     pub(crate) slot: usize,
 }
 
-/// What a task does next; there is always something.
-pub(crate) fn next_step(protocol: Protocol, phase: Phase, task: Task) -> Step {
-    match task.stage {
-        Stage::Taken if phase == Phase::Draining => Step::JournalHandBack,
-        Stage::Claiming if phase == Phase::Draining && !protocol.keeps(Rule::ClaimBeforeHandBack) => {
-            Step::JournalHandBack
+/// What a task does next. `other` is there to take what this worker hands back, as far as it can see.
+pub(crate) fn next_step(protocol: Protocol, phase: Phase, other: bool, task: Task) -> Option<Step> {
+    Some(match task.stage {
+        Stage::Taken if phase == Phase::Draining => {
+            if other {
+                Step::JournalHandBack
+            } else {
+                Step::Requeue
+            }
         }
+        Stage::Claiming if phase == Phase::Draining => Step::JournalHandBack,
         Stage::Taken if task.unacked && !protocol.keeps(Rule::ClaimBeforeAck) => Step::Ack,
         Stage::Taken | Stage::Claiming => Step::Claim,
         Stage::Granted | Stage::Asked if task.unacked => Step::Ack,
         Stage::Denied | Stage::LeftBehind => Step::Ack,
+        Stage::Granted if phase == Phase::Draining => Step::JournalHandBack,
         Stage::Granted => Step::Spawn,
         Stage::Running => Step::End,
         Stage::Ended(_) => Step::Journal,
         Stage::Journalled(_) => Step::Finish,
         Stage::Written(_) => Step::Publish,
+        Stage::Unclaimed => Step::DispatchAgain,
+        // What an earlier life had begun to hand back waits until somebody can have it.
+        Stage::HandingBack | Stage::HandedBack if phase == Phase::Starting => return None,
+        Stage::HandingBack if phase == Phase::Draining && !other => Step::Unclaim,
         Stage::HandingBack => Step::HandBack,
         Stage::HandedBack => Step::Request,
         Stage::Asked | Stage::Superseded(_) | Stage::Published(_) => Step::Forget,
-    }
+    })
 }
 
 /// Takes a dispatch from the queue, unacknowledged.
@@ -54,7 +63,19 @@ pub(crate) fn advance(state: &mut State, protocol: Protocol, at: At, step: Step,
         Step::Finish => Some(finish(state, protocol, at, task, reply)),
         Step::Publish => Some(publish(state, at, task, reply)),
         Step::Forget => None,
-        Step::JournalHandBack => Some(Task { stage: Stage::HandingBack, key: None, ..task }),
+        Step::JournalHandBack => {
+            let key = task.key.filter(|_| protocol.keeps(Rule::HandBackNamesItsClaim));
+            Some(Task { stage: Stage::HandingBack, key, ..task })
+        }
+        Step::Requeue => {
+            state.desk_mut(at.worker, at.execution).enqueue(task.attempt, 1);
+            None
+        }
+        Step::Unclaim => unclaim(state, protocol, at, task, reply),
+        Step::DispatchAgain => {
+            state.desk_mut(at.worker, at.execution).enqueue(task.attempt, 1);
+            task.unacked.then_some(Task { stage: Stage::Denied, key: None, ..task })
+        }
         Step::HandBack => hand_back(state, protocol, at, task, reply),
         Step::Request => Some(request(state, at, task, reply)),
     };
@@ -64,7 +85,10 @@ pub(crate) fn advance(state: &mut State, protocol: Protocol, at: At, step: Step,
 /// Once it is claimed and acknowledged, nothing asks for a task's attempt.
 fn without_what_is_over(task: Task) -> Task {
     let needed = task.unacked
-        || matches!(task.stage, Stage::Taken | Stage::Claiming | Stage::HandingBack | Stage::HandedBack);
+        || matches!(
+            task.stage,
+            Stage::Taken | Stage::Claiming | Stage::HandingBack | Stage::HandedBack | Stage::Unclaimed
+        );
     Task { attempt: if needed { task.attempt } else { 0 }, ..task }
 }
 
@@ -153,12 +177,44 @@ fn publish(state: &mut State, at: At, task: Task, reply: Reply) -> Task {
 }
 
 fn hand_back(state: &mut State, protocol: Protocol, at: At, task: Task, reply: Reply) -> Option<Task> {
-    let answer = control_plane::hand_back(state, protocol, at.execution, at.worker, task.attempt);
+    let answer = control_plane::hand_back(state, protocol, at.execution, at.worker, task.key);
     match (reply, answer) {
         (Reply::Lost | Reply::Delayed, _) => Some(task),
-        (Reply::Answered, HandBack::Requested) => Some(Task { stage: Stage::HandedBack, ..task }),
-        (Reply::Answered, HandBack::NotOurs) => not_ours(state, protocol, at, task, Stage::Asked),
+        (Reply::Answered, HandBack::Requested) => Some(Task { stage: Stage::HandedBack, key: None, ..task }),
+        (Reply::Answered, HandBack::NotOurs) => match cancelled(state, protocol, at, task) {
+            Some(cancelled) => Some(cancelled),
+            None => not_ours(state, protocol, at, task, Stage::Asked),
+        },
     }
+}
+
+/// What somebody has asked to cancel cannot go back, and is this worker's to end.
+fn cancelled(state: &State, protocol: Protocol, at: At, task: Task) -> Option<Task> {
+    let row = state.affair(at.execution).row;
+    let ours = row.worker == Some(at.worker) && row.key.is_some() && row.key == task.key;
+    let is_cancelled =
+        row.status == Status::Canceling && ours && protocol.keeps(Rule::CancelledIsNotHandedBack);
+    is_cancelled.then_some(Task { stage: Stage::Ended(Terminal::Cancelled), ..task })
+}
+
+/// Who does not learn that it was done finds a row that is not its claim any more, and leaves it to whoever looks at rows.
+fn unclaim(state: &mut State, protocol: Protocol, at: At, task: Task, reply: Reply) -> Option<Task> {
+    let undone = control_plane::unclaim(state, protocol, at.execution, at.worker, task.key);
+    if reply != Reply::Answered {
+        return Some(task);
+    }
+    if let Some(cancelled) = cancelled(state, protocol, at, task) {
+        return Some(cancelled);
+    }
+    let attempt = state.affair(at.execution).row.attempt;
+    if undone {
+        return Some(Task { stage: Stage::Unclaimed, key: None, attempt, ..task });
+    }
+    // An earlier try, whose answer was lost, may have released it when there was somebody to take it.
+    if state.affair(at.execution).row.status == Status::Requested && protocol.keeps(Rule::HandBackAsksAgain) {
+        return Some(Task { stage: Stage::HandedBack, key: None, ..task });
+    }
+    not_ours(state, protocol, at, task, Stage::Asked)
 }
 
 fn request(state: &mut State, at: At, task: Task, reply: Reply) -> Task {
@@ -183,7 +239,9 @@ pub(crate) fn crash(state: &mut State, protocol: Protocol, worker: Worker) {
             if task.unacked {
                 desk.enqueue(task.attempt, 1);
             }
-            if let Some(entry) = journalled(protocol, task) {
+            if let Some(entry) = journalled(protocol, task)
+                && !desk.tasks.contains(&Some(entry))
+            {
                 desk.add(entry);
             }
         }
@@ -201,10 +259,10 @@ fn journalled(protocol: Protocol, task: Task) -> Option<Task> {
         {
             Some(Task { stage: Stage::Journalled(outcome), unacked: false, attempt: 0, key: task.key })
         }
-        Stage::HandingBack | Stage::HandedBack | Stage::Asked
+        Stage::HandingBack | Stage::HandedBack | Stage::Asked | Stage::Unclaimed
             if protocol.keeps(Rule::JournalBeforeHandBack) =>
         {
-            Some(Task { stage: Stage::HandingBack, unacked: false, ..task })
+            Some(Task { stage: Stage::HandingBack, unacked: false, attempt: 0, key: None })
         }
         _ => None,
     }

@@ -14,9 +14,9 @@ use super::consumer::Receipt;
 use super::messages::{ExecutionRequest, Letter};
 use super::publisher::Delivered;
 use super::{Attune, rows};
-use crate::control_plane::{Delivery, GivenUp, Record};
+use crate::control_plane::{Delivery, GivenUp, Orphan, Record};
 use crate::error::Result;
-use crate::model::{Attempt, ClaimKey, Dispatch, ExecutionId, WorkerId};
+use crate::model::{ActionId, Attempt, ClaimKey, Dispatch, ExecutionId, ExecutionStatus, WorkerId};
 
 const SCHEDULED: &str = "SELECT id FROM execution WHERE worker = $1 AND status = 'scheduled' ORDER BY id";
 
@@ -28,9 +28,15 @@ const RELEASE: &str = "UPDATE execution SET status = 'requested', worker = NULL,
 /// The columns of a request, in a statement about `execution`.
 pub(super) const REQUEST: &str = "id, action, action_ref, parent, enforcement, config";
 
-/// A claim goes back to where it was before it: scheduled for the same worker, as another attempt.
+/// A claim, or what was to be claimed, is scheduled for the same worker as another attempt: a claim that is still on its way
+/// finds that it comes too late.
 const UNCLAIM: &str = "UPDATE execution SET status = 'scheduled', started_at = NULL \
-    WHERE id = $1 AND worker = $2 AND status = 'running' AND started_at = $3::text::timestamptz";
+    WHERE id = $1 AND worker = $2 \
+    AND (status = 'scheduled' OR (status = 'running' AND started_at = $3::text::timestamptz))";
+
+/// A claim that somebody has asked to cancel cannot go back, and is its worker's to end.
+const CANCELING: &str = "SELECT action, action_ref FROM execution \
+    WHERE id = $1 AND worker = $2 AND status = 'canceling' AND started_at = $3::text::timestamptz";
 
 impl Attune {
     /// Hands over what waits in the worker's queue, as far as others can take it.
@@ -87,21 +93,44 @@ impl Attune {
     }
 
     /// Gives up one execution whose claim may have been granted.
-    pub(super) async fn give_back(&self, given_up: &mut GivenUp<Receipt>) -> Result<()> {
+    pub(super) async fn give_back(&self, given_up: &mut GivenUp<Receipt>) -> Result<Option<Orphan>> {
         let GivenUp { dispatch, receipt, key } = given_up;
         let (others, _) = self.divide(key.worker, vec![key.execution.0]).await?;
-        let is_dealt_with = if others.is_empty() {
-            self.dispatch_again(dispatch, key).await?
+        if others.is_empty() {
+            let executions = vec![key.execution];
+            let entry = self.shared.journal.write(&Record::HandBack(executions.clone()));
+            if !self.dispatch_again(dispatch, key).await? {
+                // An earlier try, whose answer was lost, may have released it when there was somebody to take it.
+                self.offer(key.worker, &executions, None).await?;
+            }
+            entry.forget();
         } else {
             self.journalled_offer(key.worker, others, Some(key)).await?;
-            true
-        };
-        match receipt.take() {
-            Some(receipt) if is_dealt_with => receipt.ack().await,
-            // The claim was not granted: the dispatch that is there is as good as ever.
-            Some(receipt) => receipt.requeue().await,
-            None => Ok(()),
         }
+        let canceling = self.canceling(key).await?;
+        if let Some(receipt) = receipt.take() {
+            receipt.ack().await?;
+        }
+        Ok(canceling)
+    }
+
+    /// The execution of this claim, where somebody has asked to cancel it.
+    async fn canceling(&self, key: &ClaimKey) -> Result<Option<Orphan>> {
+        let (execution, worker, moment) = (key.execution.0, key.worker.0, key.started_at.to_string());
+        let row = self
+            .database()
+            .run(move |connection| {
+                let find = sqlx::query(CANCELING).bind(execution).bind(worker).bind(moment);
+                Box::pin(find.fetch_optional(connection))
+            })
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Orphan {
+            key: key.clone(),
+            action: rows::get::<Option<i64>>(&row, "action")?.map(ActionId),
+            action_ref: rows::get(&row, "action_ref")?,
+            status: ExecutionStatus::Canceling,
+        }))
     }
 
     /// Of these executions, those that some other worker can take now, and those that none can.
@@ -128,8 +157,8 @@ impl Attune {
         Ok((taken, kept))
     }
 
-    /// Undoes a claim, and sends the dispatch that it was made for to this worker's own queue once more. False where the
-    /// claim does not stand.
+    /// Undoes a claim, and sends the dispatch that it was made for to this worker's own queue once more. False where the row is
+    /// not this worker's any more.
     async fn dispatch_again(&self, dispatch: &Dispatch, key: &ClaimKey) -> Result<bool> {
         let (execution, worker, moment) = (key.execution.0, key.worker.0, key.started_at.to_string());
         let statement = format!("{UNCLAIM} RETURNING {}", rows::moment_text("updated"));
@@ -163,20 +192,26 @@ impl Attune {
         key: Option<&ClaimKey>,
     ) -> Result<()> {
         let entry = self.shared.journal.write(&Record::HandBack(executions.clone()));
-        let (ids, moment) = (numbers(&executions), key.map(|key| key.started_at.to_string()));
+        self.offer(worker, &executions, key).await?;
+        entry.forget();
+        Ok(())
+    }
+
+    /// Gives up these executions, as far as this worker holds them unclaimed, and asks for each that nobody holds: by the
+    /// message that tells an executor of it.
+    pub(super) async fn offer(
+        &self,
+        worker: WorkerId,
+        executions: &[ExecutionId],
+        key: Option<&ClaimKey>,
+    ) -> Result<()> {
+        let (ids, moment) = (numbers(executions), key.map(|key| key.started_at.to_string()));
         self.database()
             .run(move |connection| {
                 let release = sqlx::query(RELEASE).bind(ids).bind(worker.0).bind(moment);
                 Box::pin(release.execute(connection))
             })
             .await?;
-        self.request_again(&executions).await?;
-        entry.forget();
-        Ok(())
-    }
-
-    /// Asks for each of these that is `requested`: by the message that tells an executor of it.
-    pub(super) async fn request_again(&self, executions: &[ExecutionId]) -> Result<()> {
         let ids = numbers(executions);
         let statement = format!(
             "SELECT {REQUEST} FROM execution WHERE id = ANY($1) AND status = 'requested' ORDER BY id"

@@ -4,7 +4,7 @@ use super::Attune;
 use super::broker::closed;
 use super::consumer::Receipt;
 use super::messages::Letter;
-use crate::control_plane::{Announced, Announcements, Delivery, GivenUp, Look, Notice, Queue};
+use crate::control_plane::{Announced, Announcements, Delivery, GivenUp, Look, Notice, Orphan, Queue};
 use crate::error::Result;
 use crate::model::{Event, WorkerId};
 
@@ -33,7 +33,7 @@ impl Queue for Attune {
         receipt.reject().await
     }
 
-    async fn hand_back(&self, given_up: &mut GivenUp<Receipt>) -> Result<()> {
+    async fn hand_back(&self, given_up: &mut GivenUp<Receipt>) -> Result<Option<Orphan>> {
         self.give_back(given_up).await
     }
 

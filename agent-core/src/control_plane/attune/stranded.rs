@@ -73,7 +73,7 @@ impl Attune {
     /// Asks again for what nobody has and `worker` could run.
     pub(super) async fn ask_again(&self, worker: WorkerId, look: Look) -> Result<()> {
         if look.has_just_started {
-            self.finish_handing_back().await?;
+            self.finish_handing_back(worker).await?;
         }
         let row = self
             .database()
@@ -96,11 +96,11 @@ impl Attune {
         Ok(())
     }
 
-    /// What an earlier life of this worker was about to ask for. It waits until there is a worker that can have it.
-    async fn finish_handing_back(&self) -> Result<()> {
+    /// What an earlier life of this worker was handing back. It has waited until there is a worker that can have it: this one.
+    async fn finish_handing_back(&self, worker: WorkerId) -> Result<()> {
         for (entry, record) in self.shared.journal.left() {
             if let Record::HandBack(executions) = record {
-                self.request_again(&executions).await?;
+                self.offer(worker, &executions, None).await?;
                 entry.forget();
             }
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::Row;
 
 use super::{Embedded, now, rows};
-use crate::control_plane::{Announced, Announcements, Delivery, GivenUp, Look, Notice, Queue};
+use crate::control_plane::{Announced, Announcements, Delivery, GivenUp, Look, Notice, Orphan, Queue};
 use crate::error::Result;
 use crate::model::{
     Attempt, Capabilities, Dispatch, Event, ExecutionId, Outcome, Reason, RuntimeId, WorkerId, canonical_name,
@@ -54,7 +54,7 @@ impl Queue for Embedded {
         Ok(())
     }
 
-    async fn hand_back(&self, given_up: &mut GivenUp<()>) -> Result<()> {
+    async fn hand_back(&self, given_up: &mut GivenUp<()>) -> Result<Option<Orphan>> {
         let Dispatch { execution_id, worker_id, scheduled_attempt_updated_at, .. } = &given_up.dispatch;
         sqlx::query(
             "UPDATE execution SET status = 'requested', worker = NULL, started_at = NULL, updated = ?1 \
@@ -68,7 +68,18 @@ impl Queue for Embedded {
         .bind(rows::moment(given_up.key.started_at))
         .execute(self.pool())
         .await?;
-        self.shared.work.ring()
+        self.shared.work.ring()?;
+        // A claim that somebody has asked to cancel cannot go back, and is its worker's to end.
+        let canceling = sqlx::query(
+            "SELECT id, action, action_ref, status, started_at FROM execution \
+             WHERE id = ? AND worker = ? AND status = 'canceling' AND started_at = ?",
+        )
+        .bind(execution_id.0)
+        .bind(worker_id.0)
+        .bind(rows::moment(given_up.key.started_at))
+        .fetch_optional(self.pool())
+        .await?;
+        canceling.map(|row| rows::orphan(&row, *worker_id)).transpose()
     }
 
     async fn rescue(&self, _worker: WorkerId, _look: Look) -> Result<()> {
