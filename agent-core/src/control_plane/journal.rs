@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::error::{Doing, Error, ErrorKind, Result};
-use crate::model::{Ending, ExecutionId};
+use crate::model::{Ending, ExecutionId, OwnFiles};
 
 /// A file that is longer, and has doubled since it was last written anew, is written anew with what is still open.
 const COMPACT_BYTES: u64 = 4 << 20;
@@ -32,6 +32,8 @@ pub enum Record {
     Ending(Ending),
     /// Executions that were given to this worker and go back unclaimed: their rows, then a request for each.
     HandBack(Vec<ExecutionId>),
+    /// Files that an execution may have made: to the API, and their sizes into their rows.
+    OwnFiles(OwnFiles),
 }
 
 /// One line of the file.

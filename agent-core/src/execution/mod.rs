@@ -111,7 +111,7 @@ pub async fn run<R: Executions, Q: Announcements>(
     let mut record = Record::Ending(claim.ending(&outcome));
     let entry = workshop.journal.write(&record);
     if let Some(leavings) = leavings {
-        let kept = workshop.artifacts.keep(leavings).await;
+        let kept = workshop.artifacts.keep(leavings, &workshop.journal).await;
         let told = outcome.logs().map(|log| log.map(Path::to_owned));
         outcome = outcome.with_logs(kept.stdout, kept.stderr);
         // Most results tell of no log, and need not be made again.
@@ -222,7 +222,8 @@ async fn prepare(
     let needed = timeout + workshop.limits.kill_grace;
     let pack_dir = pack_dir.as_deref();
     let environment = dependencies::ready(order, &mut choice, pack_dir, needed, workshop, stop).await?;
-    let opened = Opened { unsealed, environment };
+    let artifacts_dir = workshop.artifacts.directory_for_action().await;
+    let opened = Opened { unsealed, environment, artifacts_dir };
     Plan::new(order, code, &choice, pack_dir, opened, workshop)
 }
 

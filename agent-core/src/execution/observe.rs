@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::veil::Veil;
 use super::{Stop, StopSignal, Workshop, output, secret_outputs};
 use crate::artifacts::{Kept, Leavings, WrittenLog};
-use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
+use crate::model::{Exit, Outcome, OutputFormat, OwnFiles, Reason, Stream, StreamReport, WorkOrder};
 use crate::process::{Child, Ended, read_now, signal_name};
 
 /// What becomes of an action's output beside being captured.
@@ -204,7 +204,11 @@ impl Observation {
             execution: order.execution,
             action_ref: order.action_ref().to_string(),
             logs: std::mem::take(&mut self.logs),
-            has_own: plan.unsealed.token.is_some(),
+            own: plan
+                .unsealed
+                .token
+                .is_some()
+                .then(|| OwnFiles { execution: order.execution, directory: plan.artifacts_dir.clone() }),
         }
     }
 
