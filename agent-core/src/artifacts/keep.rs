@@ -84,30 +84,29 @@ impl Artifacts {
             owed.map(|owed| self.shared.tasks.spawn(async move { keeping.own(owed).await }))
         };
         let storing = self.shared.tasks.spawn(async move { keeping.logs_in_time(action_ref, logs).await });
+        // Logs that are stored can be told of, though other files take longer.
+        let mut kept = Kept::default();
         let waiting = async {
-            let kept = storing.await?;
+            kept = storing.await?;
             match sending {
-                Some(sending) => sending.await.map(|()| kept),
-                None => Ok(kept),
+                Some(sending) => sending.await,
+                None => Ok(()),
             }
         };
         let waiting = tokio::time::timeout(patience, unavailable.run_until_cancelled(waiting));
         match waiting.await {
-            Ok(Some(Ok(kept))) => {
-                Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) }
-            }
+            Ok(Some(Ok(()))) => {}
             Ok(Some(Err(error))) => {
                 tracing::error!(execution = execution.0, %error, "the agent failed while it kept files");
-                live
             }
             Ok(None) | Err(_) => {
                 tracing::warn!(
                     execution = execution.0,
                     "the files of an execution are not kept yet; its end goes ahead"
                 );
-                live
             }
         }
+        Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) }
     }
 
     /// `None` where nobody keeps artifacts.
