@@ -27,7 +27,7 @@ use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
 use self::running::Running;
 use crate::backoff::until_available;
-use crate::config::{WorkerConfig, hostname};
+use crate::config::WorkerConfig;
 use crate::control_plane::{Queue, Record, Registry};
 use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
@@ -95,7 +95,9 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         let registration = Registration {
             name: config.name.clone(),
             worker_type: config.worker_type,
-            host: hostname(),
+            runtime: config.runtime,
+            host: config.host.clone(),
+            port: config.port,
             capabilities: offer.capabilities,
             missing_runtimes: offer.missing,
         };
