@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Artifacts, Remote, Shared, WrittenLog, upload, volume};
+use super::{Artifacts, Owed, Remote, Shared, WrittenLog, upload, volume};
 use crate::backoff::until_available;
-use crate::control_plane::{ArtifactRegistry, Journal, LogVersion};
+use crate::control_plane::{ArtifactRegistry, LogVersion};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ExecutionId, FileVersion, NewLog, OwnFiles, Stream};
+use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
 
 /// How long the end of an execution waits for its files.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,8 +47,8 @@ pub(crate) struct Leavings {
     pub(crate) execution: ExecutionId,
     pub(crate) action_ref: String,
     pub(crate) logs: Vec<WrittenLog>,
-    /// Where the action could make artifacts itself, if it could: it had a token for the API.
-    pub(crate) own: Option<OwnFiles>,
+    /// Where the action could make artifacts itself, because it had a token for the API.
+    pub(crate) own: Option<Owed>,
 }
 
 impl Leavings {
@@ -63,9 +63,8 @@ impl Leavings {
 }
 
 impl Artifacts {
-    /// Keeps what an execution leaves behind, and says where its logs are. What may take longer than this life is written
-    /// down in `journal`.
-    pub(crate) async fn keep(&self, leavings: Leavings, journal: &Arc<Journal>) -> Kept {
+    /// Keeps what an execution leaves behind, and says where its logs are.
+    pub(crate) async fn keep(&self, leavings: Leavings) -> Kept {
         let live = leavings.live();
         let Leavings { execution, action_ref, logs, own } = leavings;
         if logs.is_empty() && own.is_none() {
@@ -77,11 +76,10 @@ impl Artifacts {
         let is_away = logs.iter().any(is_away) || (own.is_some() && self.shared.transport.is_away());
         let patience = if is_away { Duration::ZERO } else { PATIENCE };
         let unavailable = keeping.unavailable.clone();
-        let owed = own.map(|own| self.owe(own, journal));
         // They go on when nobody waits for them any more.
         let sending = {
             let keeping = Arc::clone(&keeping);
-            owed.map(|owed| self.shared.tasks.spawn(async move { keeping.own(owed).await }))
+            own.map(|owed| self.shared.tasks.spawn(async move { keeping.own(owed).await }))
         };
         let storing = self.shared.tasks.spawn(async move { keeping.logs_in_time(action_ref, logs).await });
         // Logs that are stored can be told of, though other files take longer.

@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub use keep::Kept;
 pub(crate) use keep::Leavings;
 pub(crate) use live::{LiveLog, WrittenLog};
+pub(crate) use own::Owed;
 pub use transport::{Remote, Transport, TransportChoice, UnknownTransport};
 
 use crate::control_plane::ArtifactRegistry;

@@ -13,18 +13,28 @@ use super::{Artifacts, Remote, upload};
 use crate::backoff::until_available;
 use crate::control_plane::{Entry, Journal, Record};
 use crate::error::Result;
-use crate::model::{ArtifactVersionId, ExecutionId, FilePath, FileVersion, OwnFiles};
+use crate::model::{ArtifactVersionId, FilePath, FileVersion, OwnFiles};
 
 /// How many executions' files are sent at once: more would not be faster, and each holds a piece of a file in memory.
 pub(super) const SENDERS: usize = 4;
 
 /// What is still to be done for the files of one execution.
-pub(super) struct Owed {
-    pub(super) own: OwnFiles,
+#[derive(Debug)]
+pub(crate) struct Owed {
+    own: OwnFiles,
     /// Where they may have to be sent: written down until that is done.
     entry: Option<Entry>,
     /// Whether versions that turn out to hold nothing are removed: not where it is uncertain how the execution ended.
     prune: bool,
+}
+
+impl Owed {
+    /// The action did not start.
+    pub(crate) fn nothing(self) {
+        if let Some(entry) = self.entry {
+            entry.forget();
+        }
+    }
 }
 
 impl Artifacts {
@@ -44,28 +54,17 @@ impl Artifacts {
         })
     }
 
-    /// Writes down that the files of an execution may have to be sent.
-    pub(super) fn owe(&self, own: OwnFiles, journal: &Arc<Journal>) -> Owed {
+    /// Writes down that the files of an execution that is about to start may have to be sent: whatever becomes of it and of
+    /// this worker, and whoever writes its end, somebody will look for them.
+    pub(crate) fn owe(&self, own: OwnFiles, journal: &Arc<Journal>) -> Owed {
         let entry = self.shared.transport.sends().then(|| journal.write(&Record::OwnFiles(own.clone())));
         Owed { own, entry, prune: true }
     }
 
     /// Goes on with what an earlier life has written down.
     pub(crate) fn resume(&self, own: OwnFiles, entry: Entry) {
-        self.keep_late(Owed { own, entry: Some(entry), prune: false });
-    }
-
-    /// Sends what an execution of an earlier life may have made, whatever became of it.
-    pub(crate) async fn salvage(&self, execution: ExecutionId, journal: &Arc<Journal>) {
-        if self.shared.transport.sends() {
-            let directory = self.directory_for_action().await;
-            let owed = self.owe(OwnFiles { execution, directory }, journal);
-            self.keep_late(Owed { prune: false, ..owed });
-        }
-    }
-
-    fn keep_late(&self, owed: Owed) {
-        let Some(keeping) = self.keeping(owed.own.execution) else { return };
+        let Some(keeping) = self.keeping(own.execution) else { return };
+        let owed = Owed { own, entry: Some(entry), prune: false };
         self.shared.tasks.spawn(async move { keeping.own(owed).await });
     }
 }

@@ -32,7 +32,7 @@ pub enum Record {
     Ending(Ending),
     /// Executions that were given to this worker and go back unclaimed: their rows, then a request for each.
     HandBack(Vec<ExecutionId>),
-    /// Files that an execution may have made: to the API, and their sizes into their rows.
+    /// Files that an execution may make, from before it starts on: to the API, and their sizes into their rows.
     OwnFiles(OwnFiles),
 }
 

@@ -111,7 +111,7 @@ pub async fn run<R: Executions, Q: Announcements>(
     let mut record = Record::Ending(claim.ending(&outcome));
     let entry = workshop.journal.write(&record);
     if let Some(leavings) = leavings {
-        let kept = workshop.artifacts.keep(leavings, &workshop.journal).await;
+        let kept = workshop.artifacts.keep(leavings).await;
         let told = outcome.logs().map(|log| log.map(Path::to_owned));
         outcome = outcome.with_logs(kept.stdout, kept.stderr);
         // Most results tell of no log, and need not be made again.
@@ -190,14 +190,20 @@ async fn carry_out_unsealed(
         Ok(plan) => plan,
         Err(outcome) => return (*outcome).into(),
     };
+    let owed = plan.own_files().map(|own| workshop.artifacts.owe(own, &workshop.journal));
     let child = match workshop.spawner.spawn(claim, &plan.job).await {
         Ok(child) => child,
-        Err(error) => return not_started(&error).into(),
+        Err(error) => {
+            if let Some(owed) = owed {
+                owed.nothing();
+            }
+            return not_started(&error).into();
+        }
     };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
-    let leavings = observation.leavings(order, &plan);
+    let leavings = observation.leavings(order, owed);
     let outcome = observation.conclude(&plan, leavings.live(), workshop);
     Carried { outcome, leavings: Some(leavings) }
 }

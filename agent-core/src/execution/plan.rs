@@ -10,7 +10,7 @@ use super::private_file::PrivateFile;
 use super::unseal::Unsealed;
 use super::{Workshop, inline, parameters, variables};
 use crate::environment::Environment;
-use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
+use crate::model::{ExecutionId, Outcome, OutputFormat, OwnFiles, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
 /// How one execution is to be run.
@@ -87,6 +87,14 @@ impl Plan {
             _private_files: private_files,
             _environment: environment,
         })
+    }
+}
+
+impl Plan {
+    /// The files that the action may make as artifacts: with a token it can ask the API for versions.
+    pub(super) fn own_files(&self) -> Option<OwnFiles> {
+        let own = OwnFiles { execution: self.execution, directory: self.artifacts_dir.clone() };
+        self.unsealed.token.is_some().then_some(own)
     }
 }
 

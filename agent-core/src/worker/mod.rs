@@ -122,17 +122,16 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
     /// Delivers what the journal holds, then reports what was claimed and never ended.
     async fn take_over(&self) -> Result<()> {
         let (registry, queue, journal) = (&*self.registry, &*self.queue, &self.workshop.journal);
-        let artifacts = &self.workshop.artifacts;
         for (entry, record) in journal.left() {
             match record {
                 Record::Ending(ending) => {
-                    let execution = ending.key.execution;
-                    tracing::info!(execution = execution.0, "an earlier life could not deliver an outcome");
+                    tracing::info!(
+                        execution = ending.key.execution.0,
+                        "an earlier life could not deliver an outcome"
+                    );
                     execution::deliver(ending, entry, journal, registry, queue).await;
-                    // It may have died before it wrote down that there are files.
-                    artifacts.salvage(execution, journal).await;
                 }
-                Record::OwnFiles(own) => artifacts.resume(own, entry),
+                Record::OwnFiles(own) => self.workshop.artifacts.resume(own, entry),
                 // What was to be handed back is the queue's to finish, when it is declared.
                 Record::HandBack(_) => {}
             }
@@ -142,7 +141,6 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         for orphan in orphans {
             tracing::warn!(execution = orphan.key.execution.0, was = %orphan.status,
                 "an earlier life of this worker left this execution behind");
-            artifacts.salvage(orphan.key.execution, journal).await;
             execution::report(orphan.ending(), journal, registry, queue).await;
         }
         Ok(())
