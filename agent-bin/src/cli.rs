@@ -41,7 +41,7 @@ pub(crate) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Configuration file; an empty one is fine [env: ATTUNE_CONFIG, whose file need not be there]
+    /// Configuration file; an empty one is fine [env: `ATTUNE_CONFIG`, whose file need not be there]
     #[arg(short, long, global = true, value_name = "PATH")]
     pub(crate) config: Option<PathBuf>,
 

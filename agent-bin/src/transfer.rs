@@ -59,18 +59,14 @@ fn unshared_artifacts(configured: &Path, choice: TransportChoice, work_dir: &Wor
         TransportChoice::Volume => None,
         TransportChoice::Api | TransportChoice::Auto => work_dir.artifacts_dir(),
     };
-    match own.map(|own| make_writable(&own).map(|()| own)) {
-        Some(Ok(own)) => {
-            tracing::info!(configured = %configured.display(), %error, used = %own.display(),
-                "actions write artifacts to another directory than the configured one, unless the API shares that");
-            own
-        }
-        Some(Err(_)) | None => {
-            tracing::warn!(configured = %configured.display(), %error, hint = "`artifacts_dir` names a directory",
-                "actions have no directory for artifacts that they can write to");
-            configured.to_owned()
-        }
+    if let Some(own) = own.filter(|own| make_writable(own).is_ok()) {
+        tracing::info!(configured = %configured.display(), %error, used = %own.display(),
+            "actions write artifacts to another directory than the configured one, unless the API shares that");
+        return own;
     }
+    tracing::warn!(configured = %configured.display(), %error, hint = "`artifacts_dir` names a directory",
+        "actions have no directory for artifacts that they can write to");
+    configured.to_owned()
 }
 
 fn refused(why: &str) -> Error {

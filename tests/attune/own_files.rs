@@ -39,7 +39,7 @@ fn begin(wire: &Wire, worker: i64) -> i64 {
          to_char(updated AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS attempt",
         scheduled.id
     );
-    scheduled.attempt = wire.row(&permit)["attempt"].as_str().expect("a moment").to_owned();
+    wire.row(&permit)["attempt"].as_str().expect("a moment").clone_into(&mut scheduled.attempt);
     wire.dispatch(&scheduled);
     wire.await_value(&format!("SELECT status FROM execution WHERE id = {}", scheduled.id), &json!("running"));
     scheduled.id

@@ -12,7 +12,7 @@ use super::transport::Reach;
 use super::{Artifacts, Remote, upload};
 use crate::backoff::until_available;
 use crate::control_plane::{Entry, Journal, Record};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ArtifactVersionId, FilePath, FileVersion, OwnFiles};
 
 /// How many executions' files are sent at once: more would not be faster, and each holds a piece of a file in memory.
@@ -74,18 +74,15 @@ impl Keeping {
     /// be done is told, with the file that it is about.
     pub(super) async fn own(&self, owed: Owed) {
         let Owed { own, entry, prune } = owed;
+        let all = self.all_own(&own, prune);
         let done = if entry.is_some() {
-            Ok(self.all_own(&own, prune).await)
+            all.await
         } else {
-            tokio::time::timeout(super::keep::TENACITY, self.all_own(&own, prune)).await
+            // Nothing is written down, and so not for ever.
+            let late = || Error::new(ErrorKind::Unavailable, "the database was away for too long");
+            tokio::time::timeout(super::keep::TENACITY, all).await.unwrap_or_else(|_| Err(late()))
         };
-        match done {
-            Ok(done) => drop(self.failed("the files that an action made could not be measured", done)),
-            Err(_) => tracing::warn!(
-                execution = own.execution.0,
-                "the files that an action made could not be measured in time"
-            ),
-        }
+        self.failed("the files that an action made could not be measured", done);
         if let Some(entry) = entry {
             entry.forget();
         }
