@@ -41,8 +41,8 @@ pub(crate) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Configuration file; an empty one is fine
-    #[arg(short, long, global = true, value_name = "PATH", env = "ATTUNE_CONFIG", hide_env_values = true)]
+    /// Configuration file; an empty one is fine [env: `ATTUNE_CONFIG`, whose file need not be there]
+    #[arg(short, long, global = true, value_name = "PATH")]
     pub(crate) config: Option<PathBuf>,
 
     /// Unique name of this worker [default: `worker-` and the host name]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agent_core::Result;
 use agent_core::artifacts::Artifacts;
-use agent_core::config::{Config, DirectoriesConfig, Sources};
+use agent_core::config::{Config, ConfigFile, DirectoriesConfig, Sources};
 use agent_core::control_plane::{EnvironmentLeases, Journal};
 use agent_core::environment::{Environments, EnvironmentsSetup};
 use agent_core::execution::Workshop;
@@ -53,7 +53,8 @@ impl Session {
         let mut variables: Vec<_> = std::env::vars_os().collect();
         // What comes first wins: the command line, the environment, this verb's own default.
         let environment = common.named().into_iter().chain(variables.clone()).chain(level);
-        let config = Config::load(&Sources::read(common.config.as_deref(), environment)?)?;
+        let sources = Sources::read(&common.config_file(), environment)?;
+        let config = Config::load(&sources)?;
         // From here on credentials are where they are used, and nowhere else.
         let hidden = HiddenVariables::new(&config.worker.hidden_variables);
         agent_core::process::wipe_variables(|name| hidden.cover(name));
@@ -62,6 +63,7 @@ impl Session {
             agent_core::process::allow_dumps();
         }
         agent_core::telemetry::init_logs(&config.log);
+        warn_of_files(&sources, voice);
         // The agent waits more than it computes: a second thread would cost more in wake-ups than it could do.
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self { config, variables, hidden, runtime })
@@ -107,7 +109,33 @@ impl Session {
     }
 }
 
+/// Says which configuration is not read that somebody may believe to be.
+fn warn_of_files(sources: &Sources, voice: Voice) {
+    if let Some(missing) = sources.missing_file() {
+        tracing::warn!(file = %missing.display(), "ATTUNE_CONFIG names a configuration file that is not there: the \
+            agent does without");
+    }
+    // A command is run anywhere, and finds files there that have nothing to do with it.
+    if voice == Voice::Log {
+        for unread in sources.unread_files(Path::new("")) {
+            tracing::warn!(file = %unread.display(), hint = "name the one file to be read with --config or ATTUNE_CONFIG",
+                "a configuration file in the working directory, which Attune's services would read, is not read");
+        }
+    }
+}
+
 impl Common {
+    /// The configuration file, as it is named on the command line, else by the variable.
+    pub(crate) fn config_file(&self) -> ConfigFile {
+        if let Some(path) = &self.config {
+            return ConfigFile::Named(path.clone());
+        }
+        match std::env::var_os("ATTUNE_CONFIG").filter(|path| !path.is_empty()) {
+            Some(path) => ConfigFile::Variable(path.into()),
+            None => ConfigFile::None,
+        }
+    }
+
     /// The variable that the command line's name for this worker stands for.
     pub(crate) fn named(&self) -> Option<(OsString, OsString)> {
         self.name.clone().map(|name| ("ATTUNE__WORKER__NAME".into(), name.into()))

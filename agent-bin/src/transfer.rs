@@ -21,7 +21,8 @@ pub(crate) fn artifacts(
     let registry = Arc::new(plane.artifacts(config.worker.log_retention));
     let choice = config.transport.choice;
     let transport = match (choice, api, work_dir.private_dir()) {
-        (TransportChoice::Volume, ..) | (TransportChoice::Auto, None, _) => Transport::Volume,
+        (TransportChoice::Volume, ..) => Transport::Volume,
+        (TransportChoice::Auto, None, _) => Transport::Undeclared,
         (TransportChoice::Api, None, _) => {
             return Err(refused("`security.jwt_secret`, which signs the worker's token, is not set")
                 .hint("set ATTUNE__SECURITY__JWT_SECRET to the secret of the control plane's API"));
@@ -32,9 +33,9 @@ pub(crate) fn artifacts(
         }
         (TransportChoice::Auto, Some(_), None) => {
             tracing::warn!(
-                "logs cannot be sent to the API, because there is no directory in which they can wait"
+                "logs and artifacts cannot be sent to the API, because there is no directory in which they can wait"
             );
-            Transport::Volume
+            Transport::Undeclared
         }
         // Output of actions is nobody else's to read.
         (TransportChoice::Api, Some(api), Some(private)) => {
@@ -44,7 +45,28 @@ pub(crate) fn artifacts(
             Transport::Auto(Arc::new(Remote { api, spool: private.join("logs") }))
         }
     };
-    Ok(Artifacts::kept(config.directories.artifacts.clone(), transport, registry))
+    let directory = config.directories.artifacts.clone();
+    let unshared = unshared_artifacts(&directory, choice, work_dir);
+    Ok(Artifacts::kept(directory, unshared, transport, registry))
+}
+
+/// The directory that actions are given while the API does not share `configured`: that one where it can be written, else
+/// one of the worker's own.
+fn unshared_artifacts(configured: &Path, choice: TransportChoice, work_dir: &WorkDir) -> PathBuf {
+    let Err(error) = make_writable(configured) else { return configured.to_owned() };
+    let own = match choice {
+        // It was said that there is no other place.
+        TransportChoice::Volume => None,
+        TransportChoice::Api | TransportChoice::Auto => work_dir.artifacts_dir(),
+    };
+    if let Some(own) = own.filter(|own| make_writable(own).is_ok()) {
+        tracing::info!(configured = %configured.display(), %error, used = %own.display(),
+            "actions write artifacts to another directory than the configured one, unless the API shares that");
+        return own;
+    }
+    tracing::warn!(configured = %configured.display(), %error, hint = "`artifacts_dir` names a directory",
+        "actions have no directory for artifacts that they can write to");
+    configured.to_owned()
 }
 
 fn refused(why: &str) -> Error {

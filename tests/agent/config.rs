@@ -91,3 +91,51 @@ fn the_schema_knows_every_setting_and_every_default_is_among_its_values() {
     let tasks = &schema["properties"]["worker"]["properties"]["max_concurrent_tasks"];
     assert_eq!((&tasks["minimum"], &tasks["default"]), (&1.into(), &10.into()));
 }
+
+#[test]
+fn a_file_that_only_a_variable_names_need_not_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("config.yaml");
+    let name = missing.to_str().expect("text");
+    let ran = Ran::of(agent().args(["exec", "core.noop"]).env("ATTUNE_CONFIG", &missing));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let told = ran.stderr.lines().find(|line| line.contains(name)).expect("a warning");
+    assert!(
+        told.contains("WARN") && told.contains("ATTUNE_CONFIG names a configuration file that is not there")
+    );
+    let shown = Ran::of(agent().args(["config", "show", "--json"]).env("ATTUNE_CONFIG", &missing));
+    assert!(shown.code == 0 && shown.stderr.contains(name), "{}", shown.stderr);
+    // Whoever writes a name on the command line means that file.
+    let ran = Ran::of(agent().args(["exec", "core.noop", "--config"]).arg(&missing));
+    assert_eq!(ran.code, 71, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("cannot read the configuration file {name}")), "{}", ran.stderr);
+    // The command line goes before the variable, and the variable's file is read where it is there.
+    std::fs::write(&missing, "worker: {task_timeout: 7}\n").unwrap();
+    let set = Ran::of(agent().args(["config", "show", "--json"]).env("ATTUNE_CONFIG", &missing));
+    assert_eq!(row(&set.json(), "worker.task_timeout")["value"], "7");
+    let other = directory.path().join("other.yaml");
+    std::fs::write(&other, "").unwrap();
+    let mut both = agent();
+    both.args(["config", "show", "--json", "--config"]).arg(&other).env("ATTUNE_CONFIG", "/nowhere");
+    assert_eq!(row(&Ran::of(&mut both).json(), "worker.task_timeout")["value"], "300");
+}
+
+#[test]
+fn a_worker_tells_of_files_that_it_does_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["config.yaml", "config.production.yaml", "config.development.yaml"] {
+        std::fs::write(directory.path().join(name), "worker: {task_timeout: 7}\n").unwrap();
+    }
+    let warned = |command: &mut Command, name: &str| {
+        let ran = Ran::of(command.current_dir(directory.path()).env("ATTUNE__ENVIRONMENT", "production"));
+        ran.stderr.lines().any(|line| line.contains("is not read") && line.contains(name))
+    };
+    // It ends at once: no control plane is named.
+    for (name, is_told) in
+        [("config.production.yaml", true), ("config.yaml", true), ("config.development.yaml", false)]
+    {
+        assert_eq!(warned(agent().arg("run"), name), is_told, "{name}");
+    }
+    assert!(!warned(agent().args(["run", "--config", "config.yaml"]), "config.yaml"));
+    assert!(!warned(agent().args(["exec", "core.noop"]), "config.production.yaml"), "it is run anywhere");
+}

@@ -192,6 +192,9 @@ fn files_that_an_action_made_itself_are_measured_and_empty_ones_are_no_versions(
     let script = "mkdir -p \"$ATTUNE_ARTIFACTS_DIR/own\"; printf 12345 > \"$ATTUNE_ARTIFACTS_DIR/own/full\"\n\
         : > \"$ATTUNE_ARTIFACTS_DIR/own/empty\"\n";
     site.action("make", &format!("{}{script}", gate.wait()), "");
+    // The API shows that it shares the directory: what is missing there is missing.
+    std::fs::create_dir_all(site.path("artifacts")).expect("a directory of the test's own");
+    std::fs::write(site.path("artifacts/.attune-api-sentinel"), "").expect("a directory of the test's own");
     let mut command = site.worker_command("w");
     let worker =
         Worker::spawn(command.env("ATTUNE__SECURITY__JWT_SECRET", "dev-secret-dev-secret-dev-secret"));

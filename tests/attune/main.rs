@@ -12,6 +12,7 @@ mod health;
 mod hostile;
 mod messages;
 mod outages;
+mod own_files;
 mod registration;
 mod runtimes;
 mod scaling;

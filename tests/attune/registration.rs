@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::site::{Gate, Site, Worker, golden};
+use crate::site::{Gate, Ran, Site, Worker, golden};
 use crate::wire::{Wire, until};
 
 const ROW: &str = "SELECT * FROM worker WHERE name = 'w'";
@@ -76,6 +76,49 @@ fn a_first_registration_writes_the_row_that_the_control_plane_expects() {
     assert_eq!(capabilities["region"], json!({"name": "north"}));
     assert_versions(capabilities);
     worker.drain();
+}
+
+#[test]
+fn the_row_names_the_host_the_port_and_the_runtime_that_are_configured() {
+    let site = Site::shared("described");
+    let wire = Wire::new(&site);
+    let runtime = wire.value("SELECT id FROM runtime WHERE ref = 'core.shell'").as_i64().expect("a number");
+    let described = |host: &str, port: &str, runtime: i64| {
+        let mut command = site.worker_command("w");
+        command.env("ATTUNE__WORKER__HOST", host).env("ATTUNE__WORKER__PORT", port);
+        let worker = Worker::spawn(command.env("ATTUNE__WORKER__RUNTIME_ID", runtime.to_string()));
+        worker.wait_for("the worker takes work");
+        worker.drain();
+        let row = wire.row(ROW);
+        json!([row["host"], row["port"], row["runtime"]])
+    };
+    assert_eq!(described("node-1.example", "9100", runtime), json!(["node-1.example", 9100, runtime]));
+    // As in the reference: a later registration changes host and port, and leaves the runtime as it is.
+    let another = wire.value(&format!("SELECT id FROM runtime WHERE id <> {runtime} LIMIT 1"));
+    let another = another.as_i64().expect("a number");
+    assert_eq!(described("node-2.example", "9200", another), json!(["node-2.example", 9200, runtime]));
+    site.worker("w").drain();
+    let row = wire.row(ROW);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a host name");
+    let left = json!([row["host"], row["port"], row["runtime"]]);
+    assert_eq!(
+        left,
+        json!([host.trim(), 9200, runtime]),
+        "a port that nobody configures may be an operator's"
+    );
+}
+
+#[test]
+fn a_runtime_that_there_is_none_of_is_told_and_leaves_no_row() {
+    let site = Site::shared("no_runtime");
+    let wire = Wire::new(&site);
+    let ran = Ran::of(site.worker_command("w").env("ATTUNE__WORKER__RUNTIME_ID", "987654321"));
+    ran.assert_refused(65, "`worker.runtime_id` is 987654321", "the table `runtime`");
+    assert_eq!(wire.value("SELECT count(*) FROM worker"), json!(0));
+    for (setting, wrong) in [("RUNTIME_ID", "core.shell"), ("PORT", "70000"), ("PORT", "0")] {
+        let ran = Ran::of(site.worker_command("w").env(format!("ATTUNE__WORKER__{setting}"), wrong));
+        ran.assert_refused(65, &format!("ATTUNE__WORKER__{setting} is `{wrong}`"), "it takes");
+    }
 }
 
 /// What the scheduler matches versions against says what was found, in the recorded shape.

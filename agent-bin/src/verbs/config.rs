@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use crate::cli::{Common, ConfigArgs, ConfigVerb};
-use crate::exit::{Failure, print};
+use crate::exit::{Failure, print, tell};
 
 pub(crate) fn run(common: &Common, args: &ConfigArgs) -> Result<ExitCode, Failure> {
     match args.verb {
@@ -21,7 +21,11 @@ pub(crate) fn run(common: &Common, args: &ConfigArgs) -> Result<ExitCode, Failur
 
 fn show(common: &Common, as_json: bool) -> Result<ExitCode, Failure> {
     let environment = common.named().into_iter().chain(std::env::vars_os());
-    let sources = Sources::read(common.config.as_deref(), environment)?;
+    let sources = Sources::read(&common.config_file(), environment)?;
+    if let Some(missing) = sources.missing_file() {
+        let missing = missing.display();
+        tell(&format!("warning: ATTUNE_CONFIG names the configuration file {missing}, which is not there"));
+    }
     let settings = sources.effective()?;
     let rows: Vec<_> = settings.iter().map(|effective| (effective, origin(common, effective))).collect();
     if as_json {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use agent_core::config::Sources;
+use agent_core::config::{ConfigFile, Sources};
 use agent_core::control_plane::embedded::Embedded;
 use agent_core::telemetry::health::{Address, Answer, ask};
 use agent_core::worker::{WorkDir, work_directories};
@@ -46,8 +46,8 @@ pub(crate) fn run(common: &Common, args: &HealthArgs) -> Result<ExitCode, Failur
 fn find(common: &Common, args: &HealthArgs) -> Result<(String, Vec<Address>), Failure> {
     let environment = || common.named().into_iter().chain(std::env::vars_os());
     // The file may have become unreadable since the worker read it, which does not make it less alive.
-    let sources = Sources::read(common.config.as_deref(), environment())
-        .or_else(|_| Sources::read(None, environment()))?;
+    let sources = Sources::read(&common.config_file(), environment())
+        .or_else(|_| Sources::read(&ConfigFile::None, environment()))?;
     let (name, work_dir) = sources.whereabouts()?;
     let directories: Vec<PathBuf> = match &args.embedded {
         Some(directory) => vec![Embedded::journals_below(directory)],

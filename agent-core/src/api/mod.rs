@@ -80,9 +80,22 @@ impl Api {
         })
     }
 
+    /// What is in a file, to be read piece by piece; `None` where there is none.
+    pub(crate) async fn content(&self, path: &FilePath) -> Result<Option<http::Body>> {
+        let answer = self.ask(Method::GET, path, Bytes::new()).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        answer.into_body().map(Some)
+    }
+
     async fn file(&self, method: Method, path: &FilePath, content: Bytes) -> Result<Answer> {
+        self.ask(method, path, content).await?.read().await
+    }
+
+    async fn ask(&self, method: Method, path: &FilePath, content: Bytes) -> Result<http::Exchange> {
         let segments: Vec<String> = path.segments().map(percent_encoded).collect();
-        self.request(method, &format!("files/{}", segments.join("/")), content).await?.read().await
+        self.request(method, &format!("files/{}", segments.join("/")), content).await
     }
 
     /// The archive of a pack, to be read piece by piece.

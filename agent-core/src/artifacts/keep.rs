@@ -1,5 +1,5 @@
 //! What becomes of an execution's files once it has ended: logs are entered and put in their places, and the files that
-//! the action made itself are measured.
+//! the action made itself are sent where they have to be, and measured.
 //!
 //! All of it happens before the end of the execution is written, so that whoever learns of the end finds the logs. But
 //! the end matters more: it goes ahead after a moment, or at once where the database cannot be reached, and the files
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Artifacts, Remote, Shared, WrittenLog, upload, volume};
+use super::{Artifacts, Owed, Remote, Shared, WrittenLog, upload, volume};
 use crate::backoff::until_available;
 use crate::control_plane::{ArtifactRegistry, LogVersion};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +20,8 @@ use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
 /// How long the end of an execution waits for its files.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long files are tried to be kept.
-const TENACITY: Duration = Duration::from_mins(5);
+/// How long files are tried to be kept of which nothing is written down.
+pub(super) const TENACITY: Duration = Duration::from_mins(5);
 
 /// Where an execution's logs can be read, as far as that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub(crate) struct Leavings {
     pub(crate) execution: ExecutionId,
     pub(crate) action_ref: String,
     pub(crate) logs: Vec<WrittenLog>,
-    /// Whether the action could make artifacts itself: it had a token for the API.
-    pub(crate) has_own: bool,
+    /// Where the action could make artifacts itself, because it had a token for the API.
+    pub(crate) own: Option<Owed>,
 }
 
 impl Leavings {
@@ -66,67 +66,80 @@ impl Artifacts {
     /// Keeps what an execution leaves behind, and says where its logs are.
     pub(crate) async fn keep(&self, leavings: Leavings) -> Kept {
         let live = leavings.live();
+        let Leavings { execution, action_ref, logs, own } = leavings;
+        if logs.is_empty() && own.is_none() {
+            return live;
+        }
+        let Some(keeping) = self.keeping(execution) else { return live };
         // Who is away already is not waited for with every execution again.
         let is_away = |log: &WrittenLog| log.follower.as_ref().is_some_and(|it| it.remote.api.is_away());
-        let patience = if leavings.logs.iter().any(is_away) { Duration::ZERO } else { PATIENCE };
-        let nothing = leavings.logs.is_empty() && !leavings.has_own;
-        let Some(registry) = self.shared.registry.clone().filter(|_| !nothing) else { return live };
-        let execution = leavings.execution;
-        let unavailable = CancellationToken::new();
-        let keeping = Keeping {
-            shared: Arc::clone(&self.shared),
-            registry,
-            execution,
-            unavailable: unavailable.clone(),
+        let is_away = logs.iter().any(is_away) || (own.is_some() && self.shared.transport.is_away());
+        let patience = if is_away { Duration::ZERO } else { PATIENCE };
+        let unavailable = keeping.unavailable.clone();
+        // They go on when nobody waits for them any more.
+        let sending = {
+            let keeping = Arc::clone(&keeping);
+            own.map(|owed| self.shared.tasks.spawn(async move { keeping.own(owed).await }))
         };
-        // It goes on when nobody waits for it any more.
-        let task = self.shared.tasks.spawn(async move {
-            tokio::time::timeout(TENACITY, keeping.all(leavings)).await.unwrap_or_else(|_| {
-                tracing::warn!(
-                    execution = execution.0,
-                    "the files of an execution could not be kept in time"
-                );
-                Kept::default()
-            })
-        });
-        let waiting = tokio::time::timeout(patience, unavailable.run_until_cancelled(task));
-        match waiting.await {
-            Ok(Some(Ok(kept))) => {
-                Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) }
+        let storing = self.shared.tasks.spawn(async move { keeping.logs_in_time(action_ref, logs).await });
+        // Logs that are stored can be told of, though other files take longer.
+        let mut kept = Kept::default();
+        let waiting = async {
+            kept = storing.await?;
+            match sending {
+                Some(sending) => sending.await,
+                None => Ok(()),
             }
+        };
+        let waiting = tokio::time::timeout(patience, unavailable.run_until_cancelled(waiting));
+        match waiting.await {
+            Ok(Some(Ok(()))) => {}
             Ok(Some(Err(error))) => {
                 tracing::error!(execution = execution.0, %error, "the agent failed while it kept files");
-                live
             }
             Ok(None) | Err(_) => {
                 tracing::warn!(
                     execution = execution.0,
                     "the files of an execution are not kept yet; its end goes ahead"
                 );
-                live
             }
         }
+        Kept { stdout: kept.stdout.or(live.stdout), stderr: kept.stderr.or(live.stderr) }
+    }
+
+    /// `None` where nobody keeps artifacts.
+    pub(super) fn keeping(&self, execution: ExecutionId) -> Option<Arc<Keeping>> {
+        let registry = self.shared.registry.clone()?;
+        let (shared, unavailable) = (Arc::clone(&self.shared), CancellationToken::new());
+        Some(Arc::new(Keeping { shared, registry, execution, unavailable }))
     }
 }
 
-struct Keeping {
-    shared: Arc<Shared>,
-    registry: Arc<dyn ArtifactRegistry>,
-    execution: ExecutionId,
+/// What keeps the files of one execution.
+pub(super) struct Keeping {
+    pub(super) shared: Arc<Shared>,
+    pub(super) registry: Arc<dyn ArtifactRegistry>,
+    pub(super) execution: ExecutionId,
     /// Cancelled once the database turns out to be away: nobody need wait then.
     unavailable: CancellationToken,
 }
 
 impl Keeping {
-    async fn all(&self, leavings: Leavings) -> Kept {
-        let Leavings { action_ref, logs, has_own, .. } = leavings;
-        let measuring = async {
-            if has_own {
-                self.failed("the files that an action made could not be measured", self.measure().await);
-            }
-        };
-        let (kept, ()) = tokio::join!(self.logs(action_ref, logs), measuring);
-        kept
+    async fn logs_in_time(&self, action_ref: String, logs: Vec<WrittenLog>) -> Kept {
+        tokio::time::timeout(TENACITY, self.logs(action_ref, logs)).await.unwrap_or_else(|_| {
+            tracing::warn!(
+                execution = self.execution.0,
+                "the logs of an execution could not be kept in time"
+            );
+            Kept::default()
+        })
+    }
+
+    /// Where the database was asked and is away, nobody waits any more.
+    pub(super) fn note<T>(&self, answer: &Result<T>) {
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+            self.unavailable.cancel();
+        }
     }
 
     async fn logs(&self, action_ref: String, mut logs: Vec<WrittenLog>) -> Kept {
@@ -153,9 +166,7 @@ impl Keeping {
         };
         let entering = until_available("logs could not be entered", || async {
             let entered = self.registry.enter_logs(new.clone()).await;
-            if entered.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
-                self.unavailable.cancel();
-            }
+            self.note(&entered);
             entered
         });
         let ((), entered) = tokio::join!(following, entering);
@@ -185,54 +196,8 @@ impl Keeping {
         blocking("put a log in its place", move || volume::place(&source, &target)).await
     }
 
-    /// Versions that the action made: how large their files are by now, and those that hold nothing are removed.
-    async fn measure(&self) -> Result<()> {
-        let own =
-            until_available("versions could not be read", || self.registry.own_versions(self.execution))
-                .await?;
-        if own.is_empty() {
-            return Ok(());
-        }
-        let mut sizes = Vec::with_capacity(own.len());
-        let mut empty = Vec::new();
-        for FileVersion { id, path } in own {
-            match self.size(&path).await?.filter(|size| *size > 0) {
-                Some(size) => sizes.push((id, size)),
-                None => empty.push(id),
-            }
-        }
-        if !sizes.is_empty() {
-            until_available("sizes could not be written", || self.registry.set_sizes(sizes.clone())).await?;
-        }
-        if !empty.is_empty() {
-            until_available("versions could not be removed", || self.registry.remove_versions(empty.clone()))
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn size(&self, path: &crate::model::FilePath) -> Result<Option<u64>> {
-        let (shared, file) = (Arc::clone(&self.shared), self.shared.directory.join(path.as_str()));
-        let local = blocking("look at a file of an action", move || {
-            if let Some(remote) = shared.transport.remote(&shared.directory) {
-                return Ok(Err(Arc::clone(remote)));
-            }
-            match std::fs::metadata(&file) {
-                Ok(there) => Ok(Ok(Some(there.len()))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ok(None)),
-                Err(error) => Err(error),
-            }
-        });
-        match local.await? {
-            Ok(size) => Ok(size),
-            Err(remote) => {
-                until_available("a file could not be asked for", || Box::pin(remote.api.length(path))).await
-            }
-        }
-    }
-
     /// Logs a failure; what it was about goes on without.
-    fn failed<T>(&self, what: &str, done: Result<T>) -> Option<T> {
+    pub(super) fn failed<T>(&self, what: &str, done: Result<T>) -> Option<T> {
         done.map_err(|error| {
             tracing::warn!(execution = self.execution.0, %error, hint = error.hint_text(), "{what}");
         })
@@ -241,7 +206,7 @@ impl Keeping {
 }
 
 /// Runs what waits for a file system on a thread of its own.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -12,22 +12,29 @@
 //!
 //! A file of its own, and not a longer life for the live log, because a version is found by its path and the live log by
 //! its execution. A link costs no space; where a volume knows none, it is a copy.
+//!
+//! What an action makes itself goes to the place that the API has named for it, in the same directory; without a shared
+//! volume it is sent from there ([`own`]).
 
+mod below;
 mod keep;
 mod live;
+mod own;
 mod transport;
 mod upload;
 mod volume;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use keep::Kept;
 pub(crate) use keep::Leavings;
 pub(crate) use live::{LiveLog, WrittenLog};
+pub(crate) use own::Owed;
 pub use transport::{Remote, Transport, TransportChoice, UnknownTransport};
 
 use crate::control_plane::ArtifactRegistry;
@@ -42,27 +49,42 @@ pub struct Artifacts {
 #[derive(Debug)]
 struct Shared {
     directory: PathBuf,
+    /// What actions are given while the API does not share `directory`, which may be the same one.
+    unshared: PathBuf,
     transport: Transport,
     /// `None` where nobody keeps artifacts: then live logs are all there is.
     registry: Option<Arc<dyn ArtifactRegistry>>,
     /// Files that are still on their way.
     tasks: TaskTracker,
+    /// Who may send files of actions.
+    senders: Semaphore,
 }
 
 impl Artifacts {
     /// Live logs below `directory`, and nothing else.
     pub fn local(directory: PathBuf) -> Self {
-        Self::with(directory, Transport::Volume, None)
+        Self::with(directory.clone(), directory, Transport::Volume, None)
     }
 
-    /// Files below `directory`, as the control plane's API sees it over `transport`, entered in `registry`.
-    pub fn kept(directory: PathBuf, transport: Transport, registry: Arc<dyn ArtifactRegistry>) -> Self {
-        Self::with(directory, transport, Some(registry))
+    /// Files below `directory`, as the control plane's API sees it over `transport`, entered in `registry`. What actions
+    /// make themselves is below `unshared` while the API does not share `directory`.
+    pub fn kept(
+        directory: PathBuf,
+        unshared: PathBuf,
+        transport: Transport,
+        registry: Arc<dyn ArtifactRegistry>,
+    ) -> Self {
+        Self::with(directory, unshared, transport, Some(registry))
     }
 
-    fn with(directory: PathBuf, transport: Transport, registry: Option<Arc<dyn ArtifactRegistry>>) -> Self {
-        let tasks = TaskTracker::new();
-        Self { shared: Arc::new(Shared { directory, transport, registry, tasks }) }
+    fn with(
+        directory: PathBuf,
+        unshared: PathBuf,
+        transport: Transport,
+        registry: Option<Arc<dyn ArtifactRegistry>>,
+    ) -> Self {
+        let (tasks, senders) = (TaskTracker::new(), Semaphore::new(own::SENDERS));
+        Self { shared: Arc::new(Shared { directory, unshared, transport, registry, tasks, senders }) }
     }
 
     /// From now on, files are sent in the name of this worker.
@@ -70,11 +92,6 @@ impl Artifacts {
         if let Transport::Api(remote) | Transport::Auto(remote) = &self.shared.transport {
             remote.api.identify(worker);
         }
-    }
-
-    /// Where artifacts are: `artifacts_dir`.
-    pub fn directory(&self) -> &Path {
-        &self.shared.directory
     }
 
     /// The log of one stream. No file is made before there is something in it.
@@ -89,7 +106,8 @@ impl Artifacts {
         if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
             tracing::warn!(
                 files = tasks.len(),
-                "logs of executions that have ended are not stored and are given up"
+                "files of executions that have ended are not stored: logs are given up, and what actions made is sent by \
+                 the worker's next life"
             );
         }
     }

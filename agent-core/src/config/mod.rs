@@ -26,7 +26,7 @@ pub use schema::schema;
 pub use secret::Secret;
 pub(crate) use server_url::percent_encoded;
 pub use settings::{CREDENTIALS, SETTINGS, Setting};
-pub use sources::Sources;
+pub use sources::{ConfigFile, Sources};
 pub use takes::Takes;
 pub(crate) use yaml::from_yaml;
 pub use yaml::parse_yaml;
@@ -34,7 +34,7 @@ pub use yaml::parse_yaml;
 use crate::artifacts::TransportChoice;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::Limits;
-use crate::model::{Retention, RetentionPolicy, Taint, WorkerType};
+use crate::model::{Retention, RetentionPolicy, RuntimeId, Taint, WorkerType};
 use crate::process::{Confinement, ProcessLimits};
 use server_url::{NoHost, ServerUrl};
 use size::Size;
@@ -67,6 +67,12 @@ pub struct WorkerConfig {
     pub name: String,
     /// Where it runs.
     pub worker_type: WorkerType,
+    /// The runtime that its row names.
+    pub runtime: Option<RuntimeId>,
+    /// The host that its row names.
+    pub host: String,
+    /// The port that its row names.
+    pub port: Option<u16>,
     /// The runtimes to offer, of those that are there; `None` is all.
     pub runtimes: Option<Vec<String>>,
     /// What placement may select it by.
@@ -315,6 +321,11 @@ impl Config {
             worker: WorkerConfig {
                 name: sources.worker_name()?,
                 worker_type: sources.required("worker.worker_type", |_: &WorkerType| true)?,
+                runtime: sources.get("worker.runtime_id", |id: &i64| *id > 0)?.map(RuntimeId),
+                host: sources
+                    .get("worker.host", |host: &String| !host.trim().is_empty())?
+                    .unwrap_or_else(hostname),
+                port: sources.get("worker.port", |port: &u16| *port > 0)?,
                 runtimes: sources.list("worker.runtimes")?,
                 labels: sources.labels()?,
                 taints: sources.structure("worker.taints")?,
@@ -375,7 +386,8 @@ mod tests {
             std::fs::write(&path, text).unwrap();
         }
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        Config::load(&Sources::read(file.map(|_| path.as_path()), environment)?)
+        let file = file.map_or(ConfigFile::None, |_| ConfigFile::Named(path));
+        Config::load(&Sources::read(&file, environment)?)
     }
 
     #[test]
@@ -390,6 +402,38 @@ mod tests {
     #[test]
     fn an_empty_file_is_an_empty_configuration() {
         assert!(load(Some(" \n"), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_a_variable_names_may_be_missing_and_one_that_was_asked_for_may_not() {
+        let read = |file: ConfigFile| Sources::read(&file, []);
+        let sources = read(ConfigFile::Variable("/nowhere/config.yaml".into())).unwrap();
+        assert_eq!(sources.missing_file(), Some(Path::new("/nowhere/config.yaml")));
+        assert!(Config::load(&sources).is_ok());
+        assert!(read(ConfigFile::Named("/nowhere/config.yaml".into())).is_err());
+        // One that is there and cannot be read is no file that is missing.
+        assert!(read(ConfigFile::Variable("/proc".into())).is_err());
+    }
+
+    #[test]
+    fn a_file_of_an_environment_is_not_read_and_found_to_be_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("config.yaml"), "worker: {task_timeout: 7}\n").unwrap();
+        std::fs::write(path("config.production.yaml"), "worker: {task_timeout: 8}\n").unwrap();
+        let sources = |environment: &str| {
+            let variable = ("ATTUNE__ENVIRONMENT".into(), environment.into());
+            Sources::read(&ConfigFile::Named(path("config.yaml")), [variable]).unwrap()
+        };
+        let production = sources("production");
+        assert_eq!(Config::load(&production).unwrap().worker.limits.timeout, Duration::from_secs(7));
+        assert_eq!(production.unread_files(directory.path()), [path("config.production.yaml")]);
+        assert!(sources("").unread_files(directory.path()).is_empty(), "there is none for development");
+        std::fs::write(path("config.development.yaml"), "").unwrap();
+        assert_eq!(sources("").unread_files(directory.path()), [path("config.development.yaml")]);
+        let without = Sources::read(&ConfigFile::None, []).unwrap();
+        let unread = without.unread_files(directory.path());
+        assert_eq!(unread, [path("config.yaml"), path("config.development.yaml")]);
     }
 
     #[test]

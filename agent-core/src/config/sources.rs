@@ -17,29 +17,68 @@ use crate::error::{Doing, Error, ErrorKind, Result};
 /// A configuration file larger than this is not one.
 const FILE_LIMIT: u64 = 1 << 20;
 
+/// The configuration file, and who names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ConfigFile {
+    /// Nobody.
+    #[default]
+    None,
+    /// Whoever started this process, who wants to be told where it is not there.
+    Named(PathBuf),
+    /// The variable `ATTUNE_CONFIG`. Images and charts set it for every container, and the control plane's other services
+    /// do without the file where it is not there.
+    Variable(PathBuf),
+}
+
 /// Where settings come from, before they are checked.
 #[derive(Debug, Default)]
 pub struct Sources {
     file: Option<(PathBuf, Value)>,
+    missing: Option<PathBuf>,
     environment: Vec<(String, String)>,
 }
 
 impl Sources {
     /// Reads the configuration file, where one is named, and takes the variables that are ours.
     ///
-    /// An empty file is an empty configuration: charts mount one. A file that was named and is not there is an error.
+    /// An empty file is an empty configuration: charts mount one. A file that was named and is not there is an error, but
+    /// for one that a variable names.
     pub fn read(
-        file: Option<&Path>,
+        file: &ConfigFile,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self> {
-        let file = file.map(|path| Ok::<_, Error>((path.to_owned(), read_file(path)?))).transpose()?;
+        let (file, missing) = match file {
+            ConfigFile::None => (None, None),
+            ConfigFile::Variable(path) if is_missing(path) => (None, Some(path.clone())),
+            ConfigFile::Named(path) | ConfigFile::Variable(path) => {
+                (Some((path.clone(), read_file(path)?)), None)
+            }
+        };
         let environment = environment
             .into_iter()
             .filter_map(|(name, value)| {
                 Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
             })
             .collect();
-        Ok(Self { file, environment })
+        Ok(Self { file, missing, environment })
+    }
+
+    /// The file that a variable names and that is not there.
+    pub fn missing_file(&self) -> Option<&Path> {
+        self.missing.as_deref()
+    }
+
+    /// Files in `directory` that the control plane's other services would read in our place, were it where they are
+    /// started, and that are not read here: one file is all there is to look at.
+    pub fn unread_files(&self, directory: &Path) -> Vec<PathBuf> {
+        let environment = self.variable("ATTUNE__ENVIRONMENT");
+        let environment = environment.map_or_else(|| "development".to_owned(), |(name, _)| name);
+        let read = self.file.as_ref().and_then(|(path, _)| path.canonicalize().ok());
+        // Where a file is named, theirs would be that one too.
+        let common = (self.file.is_none() && self.missing.is_none()).then(|| "config.yaml".to_owned());
+        let names = common.into_iter().chain([format!("config.{environment}.yaml")]);
+        let paths = names.map(|name| directory.join(name)).filter(|path| path.is_file());
+        paths.filter(|path| read.is_none() || path.canonicalize().ok() != read).collect()
     }
 
     /// The text of a setting and where it stands; `None` where nobody set it.
@@ -171,6 +210,11 @@ impl Sources {
         let seconds: f64 = self.required(key, |seconds: &f64| (0.001..=31_536_000.0).contains(seconds))?;
         Ok(Duration::from_secs_f64(seconds))
     }
+}
+
+/// Whether there is nothing at all; whatever else keeps it from being read is an error.
+fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn read_file(path: &Path) -> Result<Value> {

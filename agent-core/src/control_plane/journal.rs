@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::error::{Doing, Error, ErrorKind, Result};
-use crate::model::{Ending, ExecutionId};
+use crate::model::{Ending, ExecutionId, OwnFiles};
 
 /// A file that is longer, and has doubled since it was last written anew, is written anew with what is still open.
 const COMPACT_BYTES: u64 = 4 << 20;
@@ -32,6 +32,8 @@ pub enum Record {
     Ending(Ending),
     /// Executions that were given to this worker and go back unclaimed: their rows, then a request for each.
     HandBack(Vec<ExecutionId>),
+    /// Files that an execution may make, from before it starts on: to the API, and their sizes into their rows.
+    OwnFiles(OwnFiles),
 }
 
 /// One line of the file.
@@ -122,6 +124,19 @@ impl Journal {
             }
         }
         left
+    }
+
+    /// What is to be handed back. Nothing is said of other records: this life may be about to deliver them.
+    pub fn hand_backs(self: &Arc<Self>) -> Vec<(Entry, Vec<ExecutionId>)> {
+        let state = self.lock();
+        let read = |record: &RawValue| match serde_json::from_str(record.get()) {
+            Ok(Record::HandBack(executions)) => Some(executions),
+            _ => None,
+        };
+        let hand_backs = state.open.iter().filter_map(|(number, record)| Some((*number, read(record)?)));
+        hand_backs
+            .map(|(number, executions)| (Entry { journal: Arc::clone(self), number }, executions))
+            .collect()
     }
 
     /// Awaits that something is delivered, or told of: what takes one record may take the next.

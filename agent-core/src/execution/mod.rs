@@ -210,11 +210,20 @@ async fn carry_out_unsealed(
     may_begin(&stop)?;
     let plan = prepare(order, unsealed, workshop, &mut stop).await?;
     may_begin(&stop)?;
-    let child = workshop.spawner.spawn(claim, &plan.job).await.map_err(|error| not_started(&error))?;
+    let owed = plan.own_files().map(|own| workshop.artifacts.owe(own, &workshop.journal));
+    let child = match workshop.spawner.spawn(claim, &plan.job).await {
+        Ok(child) => child,
+        Err(error) => {
+            if let Some(owed) = owed {
+                owed.nothing();
+            }
+            return Err(not_started(&error).into());
+        }
+    };
     tracing::debug!(execution = claim.execution().0, pid = child.pid(), program = %plan.job.program.display(),
         "an action runs");
     let mut observation = observe::observe(child, &plan, workshop, &mut stop, streams).await;
-    let leavings = observation.leavings(order, &plan);
+    let leavings = observation.leavings(order, owed);
     let outcome = observation.conclude(&plan, leavings.live(), workshop);
     Ok(Carried { outcome, leavings: Some(leavings) })
 }
@@ -251,7 +260,8 @@ async fn prepare(
     let needed = timeout + workshop.limits.kill_grace;
     let pack_dir = pack_dir.as_deref();
     let environment = dependencies::ready(order, &mut choice, pack_dir, needed, workshop, stop).await?;
-    let opened = Opened { unsealed, environment };
+    let artifacts_dir = workshop.artifacts.directory_for_action().await;
+    let opened = Opened { unsealed, environment, artifacts_dir };
     Ok(Plan::new(order, code, &choice, pack_dir, opened, workshop)?)
 }
 

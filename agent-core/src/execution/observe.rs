@@ -14,7 +14,7 @@ use super::exceeded::Exceeded;
 use super::plan::Plan;
 use super::veil::Veil;
 use super::{Stop, StopSignal, Workshop, output, secret_outputs};
-use crate::artifacts::{Kept, Leavings, WrittenLog};
+use crate::artifacts::{Kept, Leavings, Owed, WrittenLog};
 use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
 use crate::process::{Child, Ended, read_now, signal_name};
 
@@ -199,12 +199,12 @@ async fn show(bytes: &[u8]) {
 
 impl Observation {
     /// What has to be kept of the execution beside its outcome.
-    pub(super) fn leavings(&mut self, order: &WorkOrder, plan: &Plan) -> Leavings {
+    pub(super) fn leavings(&mut self, order: &WorkOrder, own: Option<Owed>) -> Leavings {
         Leavings {
             execution: order.execution,
             action_ref: order.action_ref().to_string(),
             logs: std::mem::take(&mut self.logs),
-            has_own: plan.unsealed.token.is_some(),
+            own,
         }
     }
 

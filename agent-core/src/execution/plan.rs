@@ -10,7 +10,7 @@ use super::private_file::PrivateFile;
 use super::unseal::Unsealed;
 use super::{Workshop, inline, parameters, variables};
 use crate::environment::Environment;
-use crate::model::{ExecutionId, Outcome, OutputFormat, ParameterDelivery, Reason, Ref, WorkOrder};
+use crate::model::{ExecutionId, Outcome, OutputFormat, OwnFiles, ParameterDelivery, Reason, Ref, WorkOrder};
 use crate::process::Job;
 
 /// How one execution is to be run.
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) timeout: Duration,
     pub(super) output: OutputFormat,
     pub(super) unsealed: Unsealed,
+    /// Where the action may leave files.
+    pub(super) artifacts_dir: PathBuf,
     /// Removed when the plan is dropped, however the execution ends.
     _private_files: Vec<PrivateFile>,
     /// Stays until then, too.
@@ -35,6 +37,8 @@ pub(super) struct Plan {
 pub(super) struct Opened {
     pub(super) unsealed: Unsealed,
     pub(super) environment: Option<Environment>,
+    /// Where the action may leave files.
+    pub(super) artifacts_dir: PathBuf,
 }
 
 impl Plan {
@@ -50,9 +54,8 @@ impl Plan {
         let action = &order.action;
         let private_dir = &workshop.private_dir;
         let mut private_files = Vec::new();
-        let Opened { unsealed, environment } = opened;
-        let mut env =
-            variables::of(order, choice, workshop, pack_dir, environment.as_ref(), unsealed.token.as_ref());
+        let mut env = variables::of(order, choice, workshop, pack_dir, &opened);
+        let Opened { unsealed, environment, artifacts_dir } = opened;
         let Command { program, args, file, holds_parameters } = command(order, code, choice, private_dir)?;
         private_files.extend(file);
         let stdin = if holds_parameters {
@@ -80,9 +83,18 @@ impl Plan {
             timeout: timeout(order, workshop.limits.timeout),
             output: action.output,
             unsealed,
+            artifacts_dir,
             _private_files: private_files,
             _environment: environment,
         })
+    }
+}
+
+impl Plan {
+    /// The files that the action may make as artifacts: with a token it can ask the API for versions.
+    pub(super) fn own_files(&self) -> Option<OwnFiles> {
+        let own = OwnFiles { execution: self.execution, directory: self.artifacts_dir.clone() };
+        self.unsealed.token.is_some().then_some(own)
     }
 }
 

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::Workshop;
 use super::choice::Choice;
-use crate::config::Secret;
-use crate::environment::Environment;
+use super::plan::Opened;
 use crate::model::WorkOrder;
 
 type Variables = Vec<(OsString, OsString)>;
@@ -17,15 +16,15 @@ pub(super) fn of(
     choice: &Choice<'_>,
     workshop: &Workshop,
     pack_dir: Option<&Path>,
-    environment: Option<&Environment>,
-    token: Option<&Secret>,
+    opened: &Opened,
 ) -> Variables {
+    let (environment, token) = (opened.environment.as_ref(), opened.unsealed.token.as_ref());
     let mut env = workshop.environment.variables();
     let action = &order.action;
     set(&mut env, "ATTUNE_EXEC_ID", order.execution.to_string().into());
     set(&mut env, "ATTUNE_ACTION", action.reference.as_str().into());
     set(&mut env, "ATTUNE_PACK_REF", action.pack.as_str().into());
-    set(&mut env, "ATTUNE_ARTIFACTS_DIR", workshop.artifacts.directory().into());
+    set(&mut env, "ATTUNE_ARTIFACTS_DIR", opened.artifacts_dir.clone().into());
     set(&mut env, "ATTUNE_RUNTIME_ENVS_DIR", workshop.runtime_envs_dir.clone().into());
     set(&mut env, "ATTUNE_PARAMETER_DELIVERY", action.delivery.as_str().into());
     set(&mut env, "ATTUNE_PARAMETER_FORMAT", action.format.as_str().into());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,15 @@ pub struct NewLog {
     pub stream: Stream,
     /// Its size.
     pub bytes: u64,
+}
+
+/// The files that an execution may have made itself, in versions that it has asked the API for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnFiles {
+    /// Whose.
+    pub execution: ExecutionId,
+    /// What it was given as `ATTUNE_ARTIFACTS_DIR`.
+    pub directory: PathBuf,
 }
 
 /// A version of an artifact whose content is a file.

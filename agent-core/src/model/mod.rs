@@ -18,7 +18,7 @@ mod worker;
 
 pub use action::{Action, OutputFormat, ParameterDelivery, ParameterFormat};
 pub use artifact::{
-    FilePath, FileVersion, NewLog, NotBelow, Retention, RetentionPolicy, Stream, UnknownPolicy,
+    FilePath, FileVersion, NewLog, NotBelow, OwnFiles, Retention, RetentionPolicy, Stream, UnknownPolicy,
 };
 pub use ending::{ClaimKey, Ending};
 pub use event::Event;

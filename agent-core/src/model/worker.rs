@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkerType;
+use super::{RuntimeId, WorkerType};
 
 /// What a worker says of itself when it registers.
 #[derive(Debug, Clone)]
@@ -13,8 +13,12 @@ pub struct Registration {
     pub name: String,
     /// Where it runs.
     pub worker_type: WorkerType,
+    /// The runtime that its row names; only a first registration writes it.
+    pub runtime: Option<RuntimeId>,
     /// The host's name.
     pub host: String,
+    /// The port that its row names.
+    pub port: Option<u16>,
     /// What it can do.
     pub capabilities: Capabilities,
     /// Runtimes that it was told to offer and does not have; shown in `meta`.

@@ -28,7 +28,7 @@ use self::heartbeat::{Alarm, Rhythm};
 use self::held::Held;
 use self::running::Running;
 use crate::backoff::until_available;
-use crate::config::{WorkerConfig, hostname};
+use crate::config::WorkerConfig;
 use crate::control_plane::{Orphan, Queue, Record, Registry};
 use crate::error::{Error, Result};
 use crate::execution::{self, Stop, Workshop};
@@ -96,7 +96,9 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         let registration = Registration {
             name: config.name.clone(),
             worker_type: config.worker_type,
-            host: hostname(),
+            runtime: config.runtime,
+            host: config.host.clone(),
+            port: config.port,
             capabilities: offer.capabilities,
             missing_runtimes: offer.missing,
         };
@@ -122,13 +124,18 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
     async fn take_over(&self) -> Result<()> {
         let (registry, queue, journal) = (&*self.registry, &*self.queue, &self.workshop.journal);
         for (entry, record) in journal.left() {
-            // What was to be handed back is the queue's to finish, when it is declared.
-            let Record::Ending(ending) = record else { continue };
-            tracing::info!(
-                execution = ending.key.execution.0,
-                "an earlier life could not deliver an outcome"
-            );
-            execution::deliver(ending, entry, journal, registry, queue).await;
+            match record {
+                Record::Ending(ending) => {
+                    tracing::info!(
+                        execution = ending.key.execution.0,
+                        "an earlier life could not deliver an outcome"
+                    );
+                    execution::deliver(ending, entry, journal, registry, queue).await;
+                }
+                Record::OwnFiles(own) => self.workshop.artifacts.resume(own, entry),
+                // What was to be handed back is the queue's to finish, when it is declared.
+                Record::HandBack(_) => {}
+            }
         }
         let orphans =
             until_available("earlier lives could not be settled", || registry.settle(self.id)).await?;

@@ -13,10 +13,11 @@ use crate::telemetry::health::Address;
 /// The working directory of one worker. As long as it lives, no other process is the same worker.
 ///
 /// ```text
-/// DIR/<name>.lock      held while the worker lives
-/// DIR/<name>.journal   what could not be delivered yet
-/// DIR/<name>.private/  parameters and code in files; emptied when the worker starts
-/// DIR/<name>.health    a socket that says how the worker is
+/// DIR/<name>.lock       held while the worker lives
+/// DIR/<name>.journal    what could not be delivered yet
+/// DIR/<name>.private/   parameters and code in files; emptied when the worker starts
+/// DIR/<name>.artifacts/ what actions leave for the API, where they have no other directory for that
+/// DIR/<name>.health     a socket that says how the worker is
 /// ```
 #[derive(Debug)]
 pub struct WorkDir {
@@ -82,6 +83,12 @@ impl WorkDir {
     /// killed. `None` where there is no directory.
     pub fn private_dir(&self) -> Option<PathBuf> {
         self.place.as_ref().map(|place| place.private.clone())
+    }
+
+    /// Where actions may put files that go to the API. They stay when the worker starts: what has not been sent is still
+    /// to be. `None` where there is no directory.
+    pub fn artifacts_dir(&self) -> Option<PathBuf> {
+        self.place.as_ref().map(|place| place.directory.join(format!("{}.artifacts", self.name)))
     }
 
     /// Where the worker says how it is.

@@ -39,6 +39,11 @@ This page is written from the code by `cargo xtask docs`; what is to be changed 
 Each has one place in the configuration file (`--config`, YAML; a dot is a level) and a variable; what is set by both is
 taken from the variable, and an empty variable is none.
 
+There is one configuration file: that of `--config`, else that of `ATTUNE_CONFIG`. Nothing is looked for beside it: the
+`config.yaml` and `config.<environment>.yaml` of the working directory, which Attune's services read, are not read, and a
+worker that finds one there warns. A file that `--config` names has to be there; one that `ATTUNE_CONFIG` names need not,
+which is a warning. Settings of other services, and those that have no meaning here, are left alone.
+
 {}
 ## Reasons
 

@@ -13,7 +13,8 @@ use crate::backoff::Backoff;
 use crate::control_plane::{Orphan, Registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    ActionId, Capabilities, ClaimKey, ExecutionId, ExecutionStatus, Registration, WorkerId, WorkerStatus,
+    ActionId, Capabilities, ClaimKey, ExecutionId, ExecutionStatus, Registration, RuntimeId, WorkerId,
+    WorkerStatus,
 };
 
 /// How long an earlier life of this worker may take to be noticed as dead by both servers. One that still shows itself
@@ -28,15 +29,15 @@ const FIND: &str = "SELECT id, worker_role::text, host, extract(epoch FROM now()
     FROM worker WHERE name = $1";
 
 /// Whoever loses the race to be first finds the other's row.
-const INSERT: &str = "INSERT INTO worker (name, worker_type, worker_role, status) \
-    VALUES ($1, $2::text::worker_type_enum, 'action', 'inactive') ON CONFLICT (name) DO NOTHING RETURNING id";
+const INSERT: &str = "INSERT INTO worker (name, worker_type, worker_role, status, runtime) \
+    VALUES ($1, $2::text::worker_type_enum, 'action', 'inactive', $3) ON CONFLICT (name) DO NOTHING RETURNING id";
 
-/// A cordon, and whatever else an operator wrote, stays.
+/// A cordon, the runtime, and whatever else an operator wrote, stays; so does a port that nobody configures.
 static RENEW: LazyLock<String> = LazyLock::new(|| {
     format!(
         "UPDATE worker SET worker_type = $2::text::worker_type_enum, worker_role = 'action', host = $3, \
-         status = 'inactive', capabilities = $4, last_heartbeat = {SEEN}, \
-         meta = CASE jsonb_typeof(meta) WHEN 'object' THEN meta ELSE '{{}}' END || $5 WHERE id = $1"
+         port = coalesce($4, port), status = 'inactive', capabilities = $5, last_heartbeat = {SEEN}, \
+         meta = CASE jsonb_typeof(meta) WHEN 'object' THEN meta ELSE '{{}}' END || $6 WHERE id = $1"
     )
 });
 
@@ -76,10 +77,11 @@ impl Registry for Attune {
         let capabilities = json!(self.with_declared_versions(&registration.capabilities).await?);
         let meta = json!({"agent": {"missing_runtimes": registration.missing_runtimes}});
         let (worker_type, host) = (registration.worker_type.as_str(), registration.host.clone());
+        let port = registration.port.map(i32::from);
         self.database()
             .run_vital(move |connection| {
                 let renew = sqlx::query(RENEW.as_str()).bind(worker.0).bind(worker_type).bind(host);
-                Box::pin(renew.bind(Json(capabilities)).bind(Json(meta)).execute(connection))
+                Box::pin(renew.bind(port).bind(Json(capabilities)).bind(Json(meta)).execute(connection))
             })
             .await?;
         Ok(worker)
@@ -216,13 +218,33 @@ impl Attune {
     /// On a connection that waits for the medium: a number that is used must not be given out again.
     async fn insert(&self, registration: &Registration) -> Result<Option<WorkerId>> {
         let (name, worker_type) = (registration.name.clone(), registration.worker_type.as_str());
+        if let Some(runtime) = registration.runtime {
+            self.check_runtime(runtime).await?;
+        }
+        let runtime = registration.runtime.map(|runtime| runtime.0);
         let id: Option<i64> = self
             .database()
             .run(move |connection| {
-                Box::pin(sqlx::query_scalar(INSERT).bind(name).bind(worker_type).fetch_optional(connection))
+                let insert = sqlx::query_scalar(INSERT).bind(name).bind(worker_type).bind(runtime);
+                Box::pin(insert.fetch_optional(connection))
             })
             .await?;
         Ok(id.map(WorkerId))
+    }
+
+    /// The database would refuse the row, in words that nobody has to understand.
+    async fn check_runtime(&self, runtime: RuntimeId) -> Result<()> {
+        const KNOWN: &str = "SELECT EXISTS (SELECT FROM runtime WHERE id = $1)";
+        let is_known: bool = self
+            .database()
+            .run(move |connection| Box::pin(sqlx::query_scalar(KNOWN).bind(runtime.0).fetch_one(connection)))
+            .await?;
+        if is_known {
+            return Ok(());
+        }
+        let message = format!("`worker.runtime_id` is {runtime}, and the control plane has no such runtime");
+        Err(Error::new(ErrorKind::Invalid, message)
+            .hint("leave it unset, or name an `id` of the table `runtime`"))
     }
 }
 

@@ -98,11 +98,9 @@ impl Attune {
 
     /// What an earlier life of this worker was handing back. It has waited until there is a worker that can have it: this one.
     async fn finish_handing_back(&self, worker: WorkerId) -> Result<()> {
-        for (entry, record) in self.shared.journal.left() {
-            if let Record::HandBack(executions) = record {
-                self.offer(worker, &executions, None).await?;
-                entry.forget();
-            }
+        for (entry, executions) in self.shared.journal.hand_backs() {
+            self.offer(worker, &executions, None).await?;
+            entry.forget();
         }
         Ok(())
     }
