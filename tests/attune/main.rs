@@ -8,6 +8,7 @@ mod commands;
 mod dispatch;
 mod drain;
 mod environments;
+mod fleet;
 mod health;
 mod hostile;
 mod messages;

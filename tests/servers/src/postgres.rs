@@ -26,6 +26,7 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 pub struct PostgresOptions {
     durable: bool,
     tls: bool,
+    connections: Option<u16>,
 }
 
 impl PostgresOptions {
@@ -38,6 +39,11 @@ impl PostgresOptions {
     /// Whether it speaks TLS, and nothing else, as `localhost`.
     pub fn tls(self, tls: bool) -> Self {
         Self { tls, ..self }
+    }
+
+    /// How many connections it takes; by default more than any test needs.
+    pub fn connections(self, connections: u16) -> Self {
+        Self { connections: Some(connections), ..self }
     }
 
     /// Starts a server, and returns when it takes connections.
@@ -250,7 +256,7 @@ fn settings(
         ("port", port.to_string()),
         ("unix_socket_directories", String::new()),
         // A test process has many pools.
-        ("max_connections", "300".to_owned()),
+        ("max_connections", options.connections.unwrap_or(300).to_string()),
     ];
     if !options.durable {
         let off = ["fsync", "synchronous_commit", "full_page_writes"].map(|name| (name, "off".to_owned()));

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, Row};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::pool::{Found, Pool};
 use super::required;
 use super::rows::moment_text;
 use super::waiting::Waiting;
@@ -28,13 +30,20 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// More connections would not be used: one statement claims, one finishes, and both take a millisecond.
 const MOST_CONNECTIONS: u32 = 5;
 
+/// Whether a commit is waited for until it is on the medium.
+const QUICK: &str = "SET synchronous_commit TO off";
+const DURABLE: &str = "SET synchronous_commit TO on";
+
+/// The server has as many connections as it takes, in all or for this role or database.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 /// PostgreSQL, as one worker or one command uses it.
 #[derive(Debug)]
 pub(super) struct Database {
     options: PgConnectOptions,
     address: String,
     schema: String,
-    pool: Pool,
+    pool: Arc<Pool>,
     vital: Mutex<Vital>,
     clock: Clock,
 }
@@ -44,26 +53,6 @@ pub(super) struct Database {
 enum Awaited {
     Server,
     Tables,
-}
-
-/// Connections for work. The one of the library asks the server for a sign of life whenever a connection is given back:
-/// a round trip for each statement. Here a statement finds out for itself, and is tried again.
-#[derive(Debug)]
-struct Pool {
-    /// One permit for each connection that may be in use.
-    room: Semaphore,
-    idle: std::sync::Mutex<Vec<PgConnection>>,
-}
-
-impl Pool {
-    fn new(connections: u32) -> Self {
-        let room = usize::try_from(connections).unwrap_or(1);
-        Self { room: Semaphore::new(room), idle: std::sync::Mutex::default() }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
-        self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// The connection that heartbeats go over. Its session holds the lock that says who this worker is, so that the server
@@ -131,10 +120,12 @@ impl Database {
             options = options.ssl_root_cert(ca_file);
         }
         // A statement is no sentence for an operator, however slow it was; what fails is told by who asked.
-        options = options.application_name("attune-agent").disable_statement_logging();
+        // Poolers refuse a session that asks for digits of its own, and nothing here reads floating point as text.
+        options =
+            options.application_name("attune-agent").extra_float_digits(None).disable_statement_logging();
         let address = format!("{}:{}", options.get_host(), options.get_port());
         let schema = access.schema.to_owned();
-        let pool = Pool::new(access.connections.min(MOST_CONNECTIONS) - 1);
+        let pool = Arc::new(Pool::new(access.connections.min(MOST_CONNECTIONS) - 1));
         let vital = Mutex::default();
         Ok(Self { options, address, schema, pool, vital, clock: Clock::default() })
     }
@@ -194,28 +185,64 @@ impl Database {
     }
 
     /// Runs `work` on a connection of the pool. What takes too long is given up, together with its connection.
-    pub(super) async fn run<T>(
+    pub(super) async fn run<T: Send>(
         &self,
         work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send,
     ) -> Result<T> {
-        let _permit = timeout(STATEMENT_PATIENCE, self.pool.room.acquire())
+        let _permit = timeout(STATEMENT_PATIENCE, self.pool.room())
             .await
             .map_err(|_| silent())?
-            .map_err(|_| Error::new(ErrorKind::Unavailable, "the database was closed"))?;
-        let idle = self.pool.idle().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().await?,
+            .ok_or_else(|| Error::new(ErrorKind::Unavailable, "the database was closed"))?;
+        let mut connection = match self.pool.find() {
+            Found::Idle(connection) => connection,
+            Found::MayConnect => match self.connect().await {
+                Ok(connection) => {
+                    self.pool.has_connected();
+                    connection
+                }
+                Err(_) if self.pool.is_full() && self.has_vital().await => {
+                    return self.run_on_vital(work).await;
+                }
+                Err(error) => return Err(error),
+            },
+            Found::Full => return self.run_on_vital(work).await,
         };
         // Whoever is dropped here, or gives up, takes the connection with it.
         let done = bounded(work(&mut connection)).await;
         if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
             // Where one is broken, those that rest are too.
-            self.pool.idle().clear();
+            self.pool.forget_idle();
         } else {
-            self.pool.idle().push(connection);
+            self.pool.give_back(connection);
         }
         done
+    }
+
+    /// Runs `work` on the one connection that this worker has for certain, while the server takes no further ones. What it
+    /// writes is on the medium like that of any other.
+    async fn run_on_vital<T: Send>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send,
+    ) -> Result<T> {
+        let mut vital = self.vital.lock().await;
+        let connection = self.vital_connection(&mut vital).await?;
+        let working = async {
+            sqlx::query(DURABLE).execute(&mut *connection).await?;
+            let done = work(&mut *connection).await;
+            if matches!(&done, Ok(_) | Err(sqlx::Error::Database(_))) {
+                sqlx::query(QUICK).execute(&mut *connection).await?;
+            }
+            done
+        };
+        let done = bounded(working).await;
+        if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+            vital.connection = None;
+        }
+        done
+    }
+
+    async fn has_vital(&self) -> bool {
+        self.vital.lock().await.connection.is_some()
     }
 
     /// Runs `work` on the connection that holds the identity, making it again where it is broken.
@@ -260,8 +287,7 @@ impl Database {
             }
             // Heartbeats and the like are not worth a write to the medium each: what a crash of the server takes of
             // them, the next one writes.
-            let quick = "SET synchronous_commit TO off";
-            bounded(sqlx::query(quick).execute(&mut connection)).await?;
+            bounded(sqlx::query(QUICK).execute(&mut connection)).await?;
             let told = format!("SELECT pg_backend_pid(), {}", moment_text("clock_timestamp()"));
             let row = bounded(sqlx::query(sqlx::AssertSqlSafe(told)).fetch_one(&mut connection)).await?;
             vital.backend = Some(row.try_get(0).map_err(|error| refused(&error))?);
@@ -286,7 +312,12 @@ impl Database {
             Ok(connection)
         };
         match timeout(CONNECT_PATIENCE, connecting).await {
-            Ok(connected) => connected.map_err(|error: sqlx::Error| refused(&error)),
+            Ok(connected) => connected.map_err(|error: sqlx::Error| {
+                if sqlstate(&error).as_deref() == Some(TOO_MANY_CONNECTIONS) {
+                    self.pool.was_refused();
+                }
+                refused(&error)
+            }),
             Err(_) => Err(silent()),
         }
     }
@@ -298,12 +329,7 @@ impl Database {
 
     /// Closes every connection, and with them the identity.
     pub(super) async fn close(&self) {
-        self.pool.room.close();
-        let idle = std::mem::take(&mut *self.pool.idle());
-        for connection in idle {
-            // The server notices by itself where it cannot be told.
-            connection.close().await.ok();
-        }
+        self.pool.close().await;
         let mut vital = self.vital.lock().await;
         vital.identity = None;
         if let Some(connection) = vital.connection.take() {
@@ -373,10 +399,20 @@ fn silent() -> Error {
 /// What the server, or the way to it, has against a statement.
 pub(super) fn refused(error: &sqlx::Error) -> Error {
     let sentence = error.to_string();
+    if sqlstate(error).as_deref() == Some(TOO_MANY_CONNECTIONS) {
+        return Error::new(ErrorKind::Unavailable, "the database takes no more connections").because(sentence).hint(
+            "raise `max_connections` of PostgreSQL (or the role's limit), or put a pooler between; a worker keeps one \
+             connection, and uses up to `database.max_connections` while it is busy",
+        );
+    }
     if may_work_later(error) {
         return Error::new(ErrorKind::Unavailable, "the database is not available").because(sentence);
     }
     Error::new(ErrorKind::ControlPlane, "the database refused").because(sentence)
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
 /// Whether the same statement may work later: the server is away, starts, stops, is full, or had to choose a victim.

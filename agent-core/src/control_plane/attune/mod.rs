@@ -24,6 +24,7 @@ pub mod messages;
 mod migrate;
 mod packs;
 mod placement;
+mod pool;
 mod publisher;
 mod queue;
 mod registry;
