@@ -40,12 +40,16 @@ const IS_GONE: &str = "(w.id IS NULL OR w.status <> 'active' \
 const IS_OLD: &str = "e.updated < now() - make_interval(secs => $2) \
     AND ($3 OR e.updated < now() - least(e.updated - e.created, interval '5 minutes'))";
 
-/// What may be stranded, as [`NEEDS`]: not what a workflow is made of, nor what waits for the time of its next try.
+/// What may be stranded, as [`NEEDS`]: not what a workflow is made of, nor what waits for the time of its next try. What is
+/// open is found first, by its state: in the order of numbers, a server might read all that ever ran.
 static CANDIDATES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {NEEDS}, e.status::text AS status, e.worker FROM {NEEDS_FROM} \
+        "WITH open AS MATERIALIZED (SELECT e.id FROM execution e WHERE e.status IN ('requested', 'scheduled') \
+           AND e.id > $4 AND {IS_OLD}) \
+         SELECT {NEEDS}, e.status::text AS status, e.worker FROM {NEEDS_FROM} \
+         JOIN open ON open.id = e.id \
          LEFT JOIN worker w ON w.id = e.worker \
-         WHERE e.id > $4 AND e.workflow_def IS NULL AND a.workflow_def IS NULL AND {IS_OLD} \
+         WHERE e.workflow_def IS NULL AND a.workflow_def IS NULL \
          AND coalesce((e.workflow_task ->> 'next_retry_at')::timestamptz <= now(), true) \
          AND (e.status = 'requested' OR (e.status = 'scheduled' AND ({IS_GONE} OR e.worker = $1))) \
          ORDER BY e.id LIMIT {PAGE}"
