@@ -7,6 +7,7 @@ mod every_case;
 mod golden;
 mod mistakes;
 mod names;
+mod of_release;
 mod pools;
 mod quickref;
 mod quickstart;

@@ -62,6 +62,11 @@ const POOLS: &[(&str, &str)] = &[
 /// Wrong values beside a pool that is right.
 const OTHERS: &[(&str, &str)] = &[
     ("databse: {host: d}", "databse"),
+    ("agentWorker: [{name: b, image: c}]", "agentWorkers"),
+    ("actionWorkers: {name: b, image: c}", "actionWorkers"),
+    ("actionWorkers: [{name: b}]", "actionWorkers.0"),
+    ("actionWorkers: [{name: b, image: c, replica: 2}]", "replica"),
+    ("actionWorkers: [{name: A, image: c}]", "actionWorkers"),
     ("database: {hostt: d}", "hostt"),
     ("database: {host: d}", "database.password"),
     ("database: {host: d, password: 12345}", "database.password"),
@@ -87,6 +92,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("sharedStorage: {accessMode: RWX}", "accessMode"),
     ("images: {agent: {digest: sha256:abc}}", "digest"),
     ("images: {agents: {tag: '1'}}", "agents"),
+    ("rabbitmq: {enable: true, host: m, password: p}", "enable"),
+    ("sharedStorage: {packs: {accessModes: ReadWriteMany}}", "accessModes"),
+    ("sharedStorage: {packs: {accessModes: [RWX]}}", "accessModes.0"),
     ("agentWorkerDefaults: {image: b}", "agentWorkerDefaults"),
     ("agentWorkerDefaults: {logLevel: 3}", "agentWorkerDefaults.logLevel"),
     ("security: {existingSecret: s}\nconfig: {database: {url: 'postgres://d/x'}}", "config.database.url"),

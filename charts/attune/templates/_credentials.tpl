@@ -42,7 +42,7 @@ Every credential as {variable: {secret, key}}, in JSON. Fails where there is a p
 {{- $_ := set $found $url (dict "secret" $own "key" $url) -}}
 {{- else if $existing -}}
 {{- $_ := set $found $url (dict "secret" $existing "key" $url) -}}
-{{- else if $.Values.agentWorkers -}}
+{{- else if or $.Values.agentWorkers $.Values.actionWorkers -}}
 {{- fail (printf "%s: there is no %s; set %s.url, %s.host or %s.existingSecret, or security.existingSecret to the secret of an Attune release, or quickstart.enabled for a system without one" $server.values $server.what $server.values $server.values $server.values) -}}
 {{- end -}}
 {{- end -}}

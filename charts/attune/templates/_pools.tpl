@@ -1,5 +1,5 @@
 {{/*
-The pools: each an entry of `agentWorkers` on top of `agentWorkerDefaults`, checked for what a schema cannot say.
+The pools: each an entry of `agentWorkers` or `actionWorkers` on top of `agentWorkerDefaults`, checked for what a schema cannot say.
 */}}
 
 {{/*
@@ -29,10 +29,11 @@ All pools as {pools: […]} in JSON. To its fields, each pool is given
 {{- $root := . -}}
 {{- $pools := list -}}
 {{- $places := dict -}}
-{{- range $index, $given := .Values.agentWorkers -}}
+{{- range $list := list "agentWorkers" "actionWorkers" -}}
+{{- range $index, $given := index $root.Values $list -}}
 {{- $pool := deepCopy $root.Values.agentWorkerDefaults -}}
 {{- include "attune.overlay" (dict "onto" $pool "from" $given) -}}
-{{- $where := printf "agentWorkers[%d]" $index -}}
+{{- $where := printf "%s[%d]" $list $index -}}
 {{- $id := $pool.name | lower | replace "_" "-" -}}
 {{- if hasKey $places $id -}}
 {{- fail (printf "%s.name: %s is the name of %s too; each pool needs one of its own, in which upper and lower case, - and _ are the same" $where $pool.name (get $places $id)) -}}
@@ -45,6 +46,7 @@ All pools as {pools: […]} in JSON. To its fields, each pool is given
 {{- $_ := set $pool "drain" (int ($pool.drainTimeout | default (max 1 (sub (int $pool.stopGracePeriod) 10)))) -}}
 {{- include "attune.checkPool" (dict "root" $root "pool" $pool "where" $where) -}}
 {{- $pools = append $pools $pool -}}
+{{- end -}}
 {{- end -}}
 {{- dict "pools" $pools | toJson -}}
 {{- end -}}

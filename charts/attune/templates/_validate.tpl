@@ -1,0 +1,92 @@
+{{/*
+What is refused before anything is rendered, because a schema cannot say it, or not in a sentence.
+*/}}
+
+{{/*
+Ends with a sentence, and no trace of templates behind it.
+*/}}
+{{- define "attune.refuse" -}}
+{{- /* Of all that ends a rendering, both majors of Helm show this one by its sentence alone. */ -}}
+{{- required . "" -}}
+{{- /* Their linters pass over it; that of Helm 3 ends here, and that of Helm 4 where a template is not there. */ -}}
+{{- fail . -}}
+{{- include . $ -}}
+{{- end -}}
+
+{{- define "attune.validate" -}}
+{{- include "attune.checkSections" . -}}
+{{- end -}}
+
+{{/*
+The sections that this chart reads.
+*/}}
+{{- define "attune.sections" -}}
+{{- dict "sections" (list
+  "nameOverride" "fullnameOverride" "kubeVersionOverride" "commonLabels" "commonAnnotations" "global" "images" "security"
+  "credentials" "database" "rabbitmq" "api" "config" "existingConfigMap" "sharedStorage" "wait" "actionWorkers"
+  "agentWorkers" "agentWorkerDefaults" "quickstart" "extraObjects") | toJson -}}
+{{- end -}}
+
+{{/*
+What the values of a release of Attune have, by the chart that installs Attune itself, and this one takes and leaves alone:
+all of it as {known: […]}, and what is set as {set: […]}, in JSON. One file of values serves both charts.
+*/}}
+{{- define "attune.ofRelease" -}}
+{{- $known := list
+  "api.replicaCount" "api.resources" "api.service" "bootstrap" "database.postgresql" "executor" "images.api"
+  "images.executor" "images.initPacks" "images.initUser" "images.mcp" "images.migrations" "images.notifier"
+  "images.supervisor" "images.web" "jobs" "mcp" "notifier" "rabbitmq.enabled" "rabbitmq.image" "rabbitmq.managementPort"
+  "rabbitmq.persistence" "rabbitmq.resources" "sensorWorkers" "supervisor" "web" -}}
+{{- $set := list -}}
+{{- range $known -}}
+{{- $parts := splitList "." . -}}
+{{- $in := $.Values -}}
+{{- range initial $parts -}}
+{{- $in = get $in . | default dict -}}
+{{- end -}}
+{{- if hasKey $in (last $parts) -}}
+{{- $set = append $set . -}}
+{{- end -}}
+{{- end -}}
+{{- dict "known" $known "set" $set | toJson -}}
+{{- end -}}
+
+{{/*
+Refuses a section that neither this chart nor a release has. The schema leaves that to this, which knows what was meant.
+*/}}
+{{- define "attune.checkSections" -}}
+{{- $known := include "attune.sections" . | fromJson | dig "sections" list -}}
+{{- range include "attune.ofRelease" . | fromJson | dig "known" list -}}
+{{- $known = append $known (splitList "." . | first) -}}
+{{- end -}}
+{{- range $section, $_ := .Values -}}
+{{- if not (has $section $known) -}}
+{{- $nearest := include "attune.nearest" (dict "name" $section "among" (uniq $known)) -}}
+{{- $meant := ternary (printf "did you mean %s?" $nearest) "`helm show values` has all that there are" (ne $nearest "") -}}
+{{- include "attune.refuse" (printf "%s: no section of the values has this name; %s" $section $meant) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The name that has most pairs of letters in common with another one; empty where none has half of them. Takes name, among.
+*/}}
+{{- define "attune.nearest" -}}
+{{- $name := lower .name -}}
+{{- $nearest := "" -}}
+{{- $most := 49 -}}
+{{- range $other := .among -}}
+{{- $shared := 0 -}}
+{{- range $at := until (max 0 (sub (len $name) 1) | int) -}}
+{{- if contains (substr $at (add $at 2 | int) $name) (lower $other) -}}
+{{- $shared = add $shared 1 -}}
+{{- end -}}
+{{- end -}}
+{{- $percent := div (mul 200 $shared) (max 1 (sub (add (len $name) (len $other)) 2)) -}}
+{{- if gt (int $percent) (int $most) -}}
+{{- $most = $percent -}}
+{{- $nearest = $other -}}
+{{- end -}}
+{{- end -}}
+{{- $nearest -}}
+{{- end -}}
