@@ -55,7 +55,7 @@ fn names_that_are_cut_stay_different() {
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names.iter().all(|name| is_label(name)), "{names:?}");
     let tests: BTreeSet<_> = rendered.of_kind("Pod").map(Object::name).collect();
-    assert_eq!(tests.len(), 3, "{tests:?}");
+    assert_eq!(tests.len(), 6, "{tests:?}");
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn graphics_processors_are_asked_for_by_the_pod() {
             Some(r#"{"accelerator":"nvidia","pool":"cuda","release":"rel"}"#)
         );
         // `helm test` runs where the pool runs.
-        let test = rendered.find("Pod", "rel-attune-test-agent-worker-cuda");
+        let test = rendered.find("Pod", "rel-attune-test-execution-agent-worker-cuda");
         assert_eq!(test.pod_spec()["runtimeClassName"], "nvidia");
         // And takes no processor from the pool.
         assert_eq!(test.container("execution").value["resources"]["limits"], json!({ "memory": "16Gi" }));
@@ -238,7 +238,7 @@ fn a_root_that_is_read_only_gets_a_place_for_temporary_files() {
 fn openshift_chooses_users_itself() {
     let rendered = Case::of_chart("openshift").rendered();
     let pods: Vec<_> = rendered.objects.iter().filter(|object| object.pod().is_some()).collect();
-    assert_eq!(pods.len(), 2);
+    assert_eq!(pods.len(), 3);
     for object in pods {
         let context = object.pod_spec()["securityContext"].as_object().expect("a context");
         for field in ["runAsUser", "runAsGroup", "fsGroup"] {
@@ -262,11 +262,12 @@ fn an_image_volume_needs_no_loader_and_without_shared_volumes_nothing_is_shared(
     }
     assert_eq!(rendered.of_kind("PersistentVolumeClaim").count(), 0);
     // What its images can run is what `helm test` runs.
-    let test = rendered.find("Pod", "rel-attune-test-agent-worker-distroless");
+    let test = rendered.find("Pod", "rel-attune-test-execution-agent-worker-distroless");
     let words = test.container("execution").words();
     assert!(words.ends_with(&["--param", "name=Ada"]), "{words:?}");
-    let test = rendered.find("Pod", "rel-attune-test-agent-worker-scratch");
-    assert_eq!(test.containers().len(), 1, "doctor alone");
+    let of_scratch: Vec<_> =
+        rendered.of_kind("Pod").map(Object::name).filter(|name| name.ends_with("-scratch")).collect();
+    assert_eq!(of_scratch, ["rel-attune-test-doctor-agent-worker-scratch"], "doctor alone");
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn beside_a_release_of_attune_nothing_of_it_is_made_again() {
         let rendered = Case::of_chart("existing-attune").rendered_by(engine);
         let mut kinds: Vec<_> = rendered.objects.iter().map(Object::kind).collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, ["Deployment", "Deployment", "Pod", "Pod"]);
+        assert_eq!(kinds, ["Deployment", "Deployment", "Pod", "Pod", "Pod", "Pod"]);
         for name in ["rel-attune-agent-worker-full", "rel-attune-agent-worker-any-thing"] {
             let object = rendered.find("Deployment", name);
             assert_eq!(object.volume("config").expect("it")["configMap"]["name"], "attune-attune-config");

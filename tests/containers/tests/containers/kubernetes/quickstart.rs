@@ -28,7 +28,7 @@ fn the_quickstart_runs_and_a_second_run_finds_everything_in_place() {
 fn run(cluster: &Cluster, rendered: &Rendered, revision: &str, number: usize) {
     let mut pods = install(cluster, rendered, revision);
     let told = helm_test(cluster, rendered);
-    assert_eq!(told.len(), POOLS.len());
+    assert_eq!(told.len(), 2 * POOLS.len(), "what is there, and one execution");
     let database = take(&mut pods, "rel-attune-postgresql").pop().expect("a database");
     for (pool, action) in POOLS {
         let workers = take(&mut pods, &format!("rel-attune-agent-worker-{pool}"));

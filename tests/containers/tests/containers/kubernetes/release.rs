@@ -74,7 +74,7 @@ fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     let mut full = take(&mut pods, "rel-attune-agent-worker-full");
     let mut ruby = take(&mut pods, "rel-attune-agent-worker-any-thing");
     assert_eq!((full.len(), ruby.len(), pods.len()), (1, 2, 0));
-    assert_eq!(helm_test(&cluster, &rendered).len(), 2);
+    assert_eq!(helm_test(&cluster, &rendered).len(), 4);
     for (workers, pool, action) in [
         (&full, "full", "examples.python_words"),
         (&full, "full", "examples.node_group"),
