@@ -158,6 +158,35 @@ fn what_is_mounted_is_there_and_what_is_there_is_mounted() {
     });
 }
 
+/// A worker that waits for packs has somebody who puts them there: a release, on a claim of its own, or a job.
+#[test]
+fn packs_that_are_waited_for_come() {
+    for_each_case(|name, case| {
+        let rendered = case.rendered();
+        let made: Vec<_> = rendered.of_kind("PersistentVolumeClaim").map(Object::name).collect();
+        let writes = |object: &Object, claim: &Value| {
+            let named = |volume: &Value| volume["persistentVolumeClaim"]["claimName"] == *claim;
+            let words = |container: &Container<'_>| {
+                container.words().starts_with(&["/attune-agent", "pack", "register"])
+            };
+            object.volume("packs").is_some_and(named) && object.containers().iter().any(words)
+        };
+        for object in rendered.of_kind("Deployment") {
+            let claim = &object.volume("packs").expect("packs")["persistentVolumeClaim"]["claimName"];
+            let waits = object.containers().iter().any(|container| container.words().contains(&"packs"));
+            assert_eq!(waits, !claim.is_null(), "{name}, {}", object.name());
+            let is_made = made.iter().any(|made| claim == made);
+            assert!(
+                !is_made || rendered.of_kind("Job").any(|job| writes(job, claim)),
+                "{name}, {}: nobody puts packs on {claim}",
+                object.name()
+            );
+            let from_api = object.container("worker").variable("ATTUNE_API_URL").is_some();
+            assert!(waits || from_api, "{name}, {}: packs come from nowhere", object.name());
+        }
+    });
+}
+
 #[test]
 fn what_is_referred_to_is_rendered_or_named_in_the_values() {
     for_each_case(|name, case| {

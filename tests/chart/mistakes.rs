@@ -5,6 +5,9 @@ use chart_tests::engines::{Case, ENGINES};
 /// Values that would be right, for the mistakes below to be made in.
 const SERVERS: &str = "database: {host: d, password: p}\nrabbitmq: {host: m, password: p}\n";
 
+/// Packs, without which there is no pool either.
+const PACKS: &str = "sharedStorage: {packs: {existingClaim: p}}\n";
+
 /// What is wrong in a pool; and what the message has to name.
 const POOLS: &[(&str, &str)] = &[
     ("{name: a}", "image"),
@@ -88,6 +91,11 @@ const OTHERS: &[(&str, &str)] = &[
     ("security: {existingSecrets: s}", "existingSecrets"),
     ("credentials: {mode: env}", "credentials.mode"),
     ("sharedStorage: {packs: {size: 2 GB}}", "packs.size"),
+    ("security: {existingSecret: s}\nsharedStorage: {accessMode: ReadWriteMany}", "sharedStorage.packs"),
+    (
+        "security: {existingSecret: s}\napi: {url: 'http://a'}\nsharedStorage: {}",
+        "sharedStorage.packs.enabled",
+    ),
     ("sharedStorage: {runtime_envs: {size: 2Gi}}", "runtime_envs"),
     ("sharedStorage: {accessMode: RWX}", "accessMode"),
     ("images: {agent: {digest: sha256:abc}}", "digest"),
@@ -116,10 +124,11 @@ fn names(error: &str, field: &str) -> bool {
 
 #[test]
 fn a_mistake_is_named() {
-    let pools = POOLS.iter().map(|(pool, field)| (format!("{SERVERS}agentWorkers: [{pool}]"), *field));
-    let others = OTHERS
-        .iter()
-        .map(|(values, field)| (format!("{values}\nagentWorkers: [{{name: a, image: busybox}}]"), *field));
+    let pools = POOLS.iter().map(|(pool, field)| (format!("{SERVERS}{PACKS}agentWorkers: [{pool}]"), *field));
+    let others = OTHERS.iter().map(|(values, field)| {
+        let packs = if values.contains("sharedStorage") { "" } else { PACKS };
+        (format!("{values}\n{packs}agentWorkers: [{{name: a, image: busybox}}]"), *field)
+    });
     let wrong: Vec<_> = pools.chain(others).collect();
     assert!(wrong.len() >= 25);
     let mut unnamed = Vec::new();
@@ -139,7 +148,7 @@ fn pools_of_one_name_are_told_where_both_are() {
     for engine in ENGINES {
         let pools =
             "agentWorkers: [{name: big_data, image: b}, {name: other, image: b}, {name: Big-Data, image: c}]";
-        let error = Case::new(&format!("{SERVERS}{pools}")).refused_by(engine);
+        let error = Case::new(&format!("{SERVERS}{PACKS}{pools}")).refused_by(engine);
         assert!(
             error.contains("agentWorkers[2].name: Big-Data is the name of agentWorkers[0] too"),
             "{error}"
@@ -149,8 +158,9 @@ fn pools_of_one_name_are_told_where_both_are() {
 
 #[test]
 fn a_chart_within_another_may_be_given_globals_that_it_does_not_know() {
-    let values =
-        format!("global: {{storageClass: fast}}\n{SERVERS}agentWorkers: [{{name: a, image: busybox}}]");
+    let values = format!(
+        "global: {{storageClass: fast}}\n{SERVERS}{PACKS}agentWorkers: [{{name: a, image: busybox}}]"
+    );
     for engine in ENGINES {
         Case::new(&values).rendered_by(engine);
     }

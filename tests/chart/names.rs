@@ -49,7 +49,7 @@ fn names_that_are_cut_stay_different() {
     assert_eq!(pool('1').len(), 50);
     let pools: String =
         ['1', '2', '3'].map(|last| format!("  - {{name: {}, image: busybox}}\n", pool(last))).concat();
-    let case = Case::new(&format!("security: {{existingSecret: s}}\nagentWorkers:\n{pools}")).release(LONG);
+    let case = Case::new(&format!("security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\nagentWorkers:\n{pools}")).release(LONG);
     let rendered = case.rendered();
     let names: BTreeSet<_> = rendered.of_kind("Deployment").map(Object::name).collect();
     assert_eq!(names.len(), 3, "{names:?}");
@@ -60,7 +60,7 @@ fn names_that_are_cut_stay_different() {
 
 #[test]
 fn names_are_those_that_the_values_say() {
-    let pool = "security: {existingSecret: s}\nagentWorkers: [{name: Big_Data, image: busybox}]\n";
+    let pool = "security: {existingSecret: s}\nsharedStorage: {packs: {existingClaim: p}}\nagentWorkers: [{name: Big_Data, image: busybox}]\n";
     let name = |values: &str| {
         let rendered = Case::new(&format!("{values}\n{pool}")).rendered();
         rendered.of_kind("Deployment").next().expect("a pool").name().to_owned()

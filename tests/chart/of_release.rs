@@ -8,8 +8,8 @@ use chart_tests::driver::chart;
 use chart_tests::engines::{Case, ENGINES};
 use chart_tests::objects::Object;
 
-/// Every section that such values have, with what its fields are. For this chart, its own agent and the release's secret were
-/// added.
+/// Every section that such values have, with what its fields are. For this chart, its own agent, the release's secret and
+/// its packs were added.
 const RELEASE: &str = r#"
 nameOverride: ""
 fullnameOverride: ""
@@ -24,7 +24,7 @@ rabbitmq:
    image: {repository: rabbitmq}, persistence: {enabled: true, accessModes: [ReadWriteOnce]}, resources: {}}
 bootstrap: {testUser: {login: test@attune.local}}
 sharedStorage:
-  packs: {enabled: true, accessModes: [ReadWriteMany], size: 2Gi, storageClassName: ""}
+  packs: {enabled: true, accessModes: [ReadWriteMany], size: 2Gi, storageClassName: "", existingClaim: packs}
   runtimeEnvs: {enabled: true, accessModes: [ReadWriteMany], size: 10Gi, storageClassName: ""}
   artifacts: {enabled: true, accessModes: [ReadWriteMany], size: 20Gi, storageClassName: ""}
 images:
@@ -123,7 +123,7 @@ fn the_notes_say_nothing_of_a_release_whose_values_are_not_there() {
     for word in ["leaves them alone", "sensors"] {
         assert!(!rendered.notes().contains(word), "{}", rendered.notes());
     }
-    let pool = "security: {existingSecret: s}\nagentWorkers: [{name: a, image: b}]\n";
+    let pool = "security: {existingSecret: s}\nsharedStorage: {packs: {existingClaim: p}}\nagentWorkers: [{name: a, image: b}]\n";
     let none = Case::new(&format!("{pool}sensorWorkers: []\nweb: {{replicaCount: 1}}")).rendered();
     assert_eq!(left_alone(none.notes()), ["sensorWorkers", "web"].map(str::to_owned).into());
     assert!(!none.notes().contains("attune-sensor-agent"), "{}", none.notes());
@@ -133,7 +133,7 @@ fn the_notes_say_nothing_of_a_release_whose_values_are_not_there() {
 fn the_pools_of_both_lists_are_made_and_no_two_have_one_name() {
     let lists = |action: &str| {
         Case::new(&format!(
-            "security: {{existingSecret: s}}\nagentWorkers: [{{name: a, image: b}}]\n\
+            "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\nagentWorkers: [{{name: a, image: b}}]\n\
              actionWorkers: [{{name: {action}, image: c}}]"
         ))
     };
@@ -144,7 +144,8 @@ fn the_pools_of_both_lists_are_made_and_no_two_have_one_name() {
         let error = lists("A").refused_by(engine);
         assert!(error.contains("actionWorkers[0].name: A is the name of agentWorkers[0] too"), "{error}");
         // Pools want servers, whichever list they are in.
-        let error = Case::new("actionWorkers: [{name: a, image: b}]").refused_by(engine);
+        let packs = "sharedStorage: {packs: {existingClaim: p}}";
+        let error = Case::new(&format!("{packs}\nactionWorkers: [{{name: a, image: b}}]")).refused_by(engine);
         assert!(error.contains("database: there is no database"), "{error}");
     }
     let none = Case::new("actionWorkers: null\nagentWorkers: null").rendered();

@@ -18,7 +18,7 @@ fn beside(values: &str, fields: &str) -> Object {
 fn case(values: &str, fields: &str) -> Case {
     let fields: String = fields.lines().map(|line| format!("    {line}\n")).collect();
     Case::new(&format!(
-        "security: {{existingSecret: s}}\n{values}\nagentWorkers:\n  - name: a\n    image: busybox\n{fields}"
+        "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\n{values}\nagentWorkers:\n  - name: a\n    image: busybox\n{fields}"
     ))
 }
 

@@ -184,7 +184,8 @@ fn every_field_takes_its_example_and_its_default() {
             let keys = path.split('.').zip(1..);
             let place: String = keys.map(|(key, depth)| format!("\n{}{key}:", "  ".repeat(depth))).collect();
             let values = format!(
-                "security: {{existingSecret: s}}\nagentWorkerDefaults:{place} {value}\n\
+                "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\n\
+                 agentWorkerDefaults:{place} {value}\n\
                  agentWorkers: [{{name: a, image: b, resources: {{requests: {{cpu: 1}}}}}}]"
             );
             Case::new(&values).rendered();

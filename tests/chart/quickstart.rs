@@ -131,7 +131,7 @@ fn claims_are_such_as_a_small_cluster_has() {
             .collect()
     };
     assert_eq!(mode("quickstart"), ["ReadWriteOnce"; 3]);
-    assert_eq!(mode("minimal"), ["ReadWriteMany"; 3]);
+    assert_eq!(mode("minimal"), ["ReadWriteMany"; 2]);
     for claim in Case::of_chart("minimal").rendered().of_kind("PersistentVolumeClaim") {
         assert_eq!(claim.annotation("helm.sh/resource-policy"), Some("keep"));
     }

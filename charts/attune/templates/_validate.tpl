@@ -15,6 +15,17 @@ Ends with a sentence, and no trace of templates behind it.
 
 {{- define "attune.validate" -}}
 {{- include "attune.checkSections" . -}}
+{{- include "attune.checkPacks" . -}}
+{{- end -}}
+
+{{/*
+Refuses pools that would wait for ever: for the core pack, on a claim that nobody puts packs on.
+*/}}
+{{- define "attune.checkPacks" -}}
+{{- $packs := .Values.sharedStorage.packs -}}
+{{- if and (or .Values.agentWorkers .Values.actionWorkers) $packs.enabled (not $packs.existingClaim) (not .Values.quickstart.enabled) -}}
+{{- include "attune.refuse" "sharedStorage.packs: a claim made here would be empty, and workers would wait for ever for the core pack; set sharedStorage.packs.existingClaim to the claim that a release of Attune puts packs on, or sharedStorage.packs.enabled to false and api.url, from where packs come then, or quickstart.enabled for a system without a release" -}}
+{{- end -}}
 {{- end -}}
 
 {{/*
