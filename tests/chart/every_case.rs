@@ -187,6 +187,27 @@ fn packs_that_are_waited_for_come() {
     });
 }
 
+/// Where a storage class waits for the first pod, a claim that none mounts is never bound, and `helm install --wait` never ends.
+#[test]
+fn every_claim_is_mounted_by_a_pod_that_an_installation_starts() {
+    let mounted = |name: &str, case: &Case| {
+        let rendered = case.rendered();
+        for claim in rendered.of_kind("PersistentVolumeClaim") {
+            let mounts = |object: &&Object| {
+                let volumes = object.pod_spec()["volumes"].as_array().into_iter().flatten();
+                volumes
+                    .map(|volume| &volume["persistentVolumeClaim"]["claimName"])
+                    .any(|it| it == claim.name())
+            };
+            let workloads = rendered.objects.iter().filter(|it| it.pod().is_some() && it.kind() != "Pod");
+            assert!(workloads.filter(mounts).count() > 0, "{name}: nobody mounts {}", claim.name());
+        }
+    };
+    for_each_case(mounted);
+    mounted("quickstart without pools", &Case::new("quickstart: {enabled: true}"));
+    mounted("nothing", &Case::new(""));
+}
+
 #[test]
 fn what_is_referred_to_is_rendered_or_named_in_the_values() {
     for_each_case(|name, case| {

@@ -156,7 +156,7 @@ fn the_pools_of_both_lists_are_made_and_no_two_have_one_name() {
 fn access_modes_are_taken_as_a_list_too() {
     let modes = |packs: &str| {
         let values = format!(
-            "security: {{existingSecret: s}}\nsharedStorage: {{accessMode: ReadWriteOncePod, packs: {{{packs}}}}}"
+            "quickstart: {{enabled: true}}\nsharedStorage: {{accessMode: ReadWriteOncePod, packs: {{{packs}}}}}"
         );
         let rendered = Case::new(&values).rendered();
         rendered.find("PersistentVolumeClaim", "rel-attune-packs").at("/spec/accessModes").clone()
