@@ -47,6 +47,8 @@ const POOLS: &[(&str, &str)] = &[
     ("{name: a, image: b, podSecurityContext: {runAsUser: root}}", "runAsUser"),
     ("{name: a, image: b, extraVolumes: [{name: packs, emptyDir: {}}]}", "extraVolumes"),
     ("{name: a, image: b, extraVolumeMounts: [{name: x}]}", "mountPath"),
+    ("{name: a, image: b, podLabels: {team: 'a b'}}", "podLabels.team"),
+    ("{name: a, image: b, podLabels: {team: a-}}", "podLabels.team"),
     ("{name: a, image: b, updateStrategy: {type: Rolling}}", "updateStrategy.type"),
     (
         "{name: a, image: b, resources: {requests: {cpu: 1}}, autoscaling: {enabled: true, minReplicas: 6}}",
@@ -111,6 +113,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("wait: {timeout: 5m}", "wait.timeout"),
     ("extraObjects: [1]", "extraObjects"),
     ("global: {imageRegistry: [a]}", "imageRegistry"),
+    ("nameOverride: A_B", "nameOverride"),
+    ("commonLabels: {team: -a}", "commonLabels.team"),
+    ("images: {agent: {tag: -a}}", "tag"),
 ];
 
 /// Whether an error names a field: a whole word, or a place such as `database.port`, which one engine writes as

@@ -9,7 +9,7 @@ Takes root, pool, name, args, weight: those with a lower one come first.
 apiVersion: v1
 kind: Pod
 metadata:
-  {{- include "attune.metadata" (dict "root" .root "name" (include "attune.name" (dict "root" .root "for" $component)) "component" ($component | trunc 63) "annotations" $hook) | nindent 2 }}
+  {{- include "attune.metadata" (dict "root" .root "name" (include "attune.name" (dict "root" .root "for" $component)) "component" $component "annotations" $hook) | nindent 2 }}
 spec:
   {{- include "attune.workerPlacement" $about | trim | nindent 2 }}
   restartPolicy: Never
