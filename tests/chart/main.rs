@@ -12,3 +12,4 @@ mod pools;
 mod quickref;
 mod quickstart;
 mod scaling;
+mod upgrades;

@@ -1,0 +1,90 @@
+//! Installing the same again: an upgrade that changes nothing is none.
+
+use serde_json::{Value, json};
+
+use chart_tests::engines::{Case, ENGINES, cases_of_chart, render_beside};
+use chart_tests::objects::Object;
+
+/// Everything that values can empty: each field that the chart would pass on is left out then.
+const EMPTIED: &str = "
+quickstart:
+  enabled: true
+  resources: {requests: null}
+  postgresql: &server
+    resources: {requests: null}
+    podSecurityContext: &nothing
+      {runAsNonRoot: null, runAsUser: null, runAsGroup: null, fsGroup: null, fsGroupChangePolicy: null, seccompProfile: null}
+  rabbitmq: *server
+wait: {timeout: 0, resources: {requests: null}}
+agentWorkers:
+  - name: a
+    image: b
+    podSecurityContext: *nothing
+    securityContext: {allowPrivilegeEscalation: null, readOnlyRootFilesystem: null, capabilities: null}
+    probes: {startup: {periodSeconds: null, timeoutSeconds: null, failureThreshold: null}}
+    networkPolicy: {enabled: true, ingress: [], extraEgress: []}
+    serviceAccount: {create: true, annotations: {}}
+    resources: {}
+    podAnnotations: {}
+    hints: {}
+";
+
+/// Maps that mean something when they are empty, and are kept.
+const MEANT: [&str; 1] = ["emptyDir"];
+
+/// Where something stands that no server keeps: null, an empty list, an empty map.
+fn dropped(value: &Value, path: &str, found: &mut Vec<String>) {
+    let is_empty = match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty() && !MEANT.iter().any(|meant| path.ends_with(meant)),
+        _ => false,
+    };
+    if is_empty {
+        found.push(format!("{path}: {value}"));
+    }
+    for (key, below) in value.as_object().into_iter().flatten() {
+        dropped(below, &format!("{path}.{key}"), found);
+    }
+    for (index, below) in value.as_array().into_iter().flatten().enumerate() {
+        dropped(below, &format!("{path}[{index}]"), found);
+    }
+}
+
+/// A server that is sent what it does not keep finds it changed by every upgrade, and counts a generation more: a policy's rules
+/// are then written anew on every node.
+#[test]
+fn nothing_is_rendered_that_a_server_would_not_keep() {
+    let cases = cases_of_chart().into_iter().map(|name| Case::of_chart(&name)).chain([Case::new(EMPTIED)]);
+    for case in cases {
+        for engine in ENGINES {
+            for object in &case.rendered_by(engine).objects {
+                let mut found = Vec::new();
+                dropped(object.value(), "", &mut found);
+                assert!(found.is_empty(), "{engine:?}, {} {}: {found:?}", object.kind(), object.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_server_would_not_keep_is_noticed() {
+    let mut found = Vec::new();
+    let object =
+        json!({ "a": [], "b": [{ "c": {} }], "d": null, "volumes": [{ "emptyDir": {} }], "e": "", "f": 0 });
+    dropped(&object, "", &mut found);
+    assert_eq!(found, [".a: []", ".b[0].c: {}", ".d: null"]);
+}
+
+#[test]
+fn a_second_upgrade_with_the_same_values_changes_nothing() {
+    for name in cases_of_chart() {
+        let case = Case::of_chart(&name);
+        let first = render_beside(&case, &[]);
+        let made: Vec<_> = first.of_kind("Secret").map(|secret| secret.value().clone()).collect();
+        let [second, third] = [(); 2].map(|()| render_beside(&case, &made));
+        let objects = |objects: &[Object]| objects.iter().map(|it| it.value().clone()).collect::<Vec<_>>();
+        assert_eq!(objects(&first.objects), objects(&second.objects), "{name}");
+        assert_eq!(objects(&second.objects), objects(&third.objects), "{name}");
+    }
+}
