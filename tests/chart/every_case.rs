@@ -314,8 +314,8 @@ fn only_tests_are_hooks() {
     });
 }
 
-/// `helm test --logs` shows what a pod's containers said, and not those that ran before them: with what is looked for in one of
-/// those, a test that fails only says that its container waits to start.
+/// Helm shows what a pod's container said, and not those that ran before it: with what is looked for in one of those, a test
+/// that fails only says that its container waits to start.
 #[test]
 fn a_test_says_itself_why_it_fails() {
     for_each_case(|name, case| {
@@ -325,6 +325,10 @@ fn a_test_says_itself_why_it_fails() {
             assert_eq!(own.len(), 1, "{name}, {}", object.name());
             let before: Vec<_> = before.iter().map(|container| container.name()).collect();
             assert!(before.is_empty() || before == ["agent-loader"], "{name}, {}: {before:?}", object.name());
+            // Nothing else would delete it, and what it said is shown before.
+            let policy = |what: &str| object.annotation(&format!("helm.sh/hook-{what}-policy"));
+            assert_eq!(policy("delete"), Some("before-hook-creation,hook-succeeded"), "{name}");
+            assert_eq!(policy("output-log"), Some("hook-failed,hook-succeeded"), "{name}");
         }
     });
 }

@@ -356,7 +356,7 @@ fn the_notes_name_each_pool_and_what_to_type_next() {
     for text in ["nikolaik/python-nodejs", "shell, python, node, native", "auto-detect", "replicas  2"] {
         assert!(notes.contains(text), "{text}: {notes}");
     }
-    assert!(notes.contains("helm --namespace ns test rel --logs"), "{notes}");
+    assert!(notes.contains("helm --namespace ns test rel\n"), "{notes}");
     assert!(notes.contains("exec deploy/rel-attune-agent-worker-full --container worker"), "{notes}");
     let none = Case::new("").rendered();
     assert!(none.notes().contains("There is no pool yet"), "{}", none.notes());

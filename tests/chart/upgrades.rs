@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use chart_tests::engines::{Case, ENGINES, cases_of_chart, render_beside};
+use chart_tests::engines::{Case, ENGINES, Rendered, cases_of_chart, render_beside, try_beside};
 use chart_tests::objects::Object;
 
 /// Everything that values can empty: each field that the chart would pass on is left out then.
@@ -76,15 +76,74 @@ fn what_a_server_would_not_keep_is_noticed() {
     assert_eq!(found, [".a: []", ".b[0].c: {}", ".d: null"]);
 }
 
+/// What is there, of kinds that the chart looks for.
+fn lasting(rendered: &Rendered) -> Vec<Value> {
+    let kinds = ["Secret", "PersistentVolumeClaim", "StatefulSet"];
+    let looked_for = rendered.objects.iter().filter(|object| kinds.contains(&object.kind()));
+    looked_for.map(|object| object.value().clone()).collect()
+}
+
 #[test]
 fn a_second_upgrade_with_the_same_values_changes_nothing() {
     for name in cases_of_chart() {
         let case = Case::of_chart(&name);
         let first = render_beside(&case, &[]);
-        let made: Vec<_> = first.of_kind("Secret").map(|secret| secret.value().clone()).collect();
+        let made = lasting(&first);
         let [second, third] = [(); 2].map(|()| render_beside(&case, &made));
         let objects = |objects: &[Object]| objects.iter().map(|it| it.value().clone()).collect::<Vec<_>>();
         assert_eq!(objects(&first.objects), objects(&second.objects), "{name}");
         assert_eq!(objects(&second.objects), objects(&third.objects), "{name}");
     }
+}
+
+/// What a server would refuse half-way through an upgrade is refused before.
+#[test]
+fn what_cannot_change_about_a_volume_is_refused_before_anything_is_touched() {
+    let case = Case::of_chart("quickstart");
+    let there = lasting(&render_beside(&case, &[]));
+    let beside = |values: &str| {
+        let values = case.values.replace("quickstart:\n  enabled: true\n", values);
+        assert_ne!(values, case.values);
+        try_beside(&Case::new(&values), &there).map(|_| ())
+    };
+    let quickstart = |fields: &str| beside(&format!("quickstart:\n  enabled: true\n  {fields}\n"));
+    let storage =
+        |fields: &str| beside(&format!("quickstart:\n  enabled: true\nsharedStorage: {{{fields}}}\n"));
+    // The same by other words, and more where more can be had.
+    assert_eq!(quickstart("postgresql: {size: 8192Mi}"), Ok(()));
+    assert_eq!(storage("packs: {size: 3Gi}, artifacts: {size: 0.02Ti}"), Ok(()));
+    assert_eq!(storage("packs: {accessModes: [ReadWriteOnce]}"), Ok(()));
+    for (refused, says) in [
+        (
+            quickstart("postgresql: {size: 9Gi}"),
+            "quickstart.postgresql.size: rel-attune-postgresql was made with 8Gi",
+        ),
+        (
+            quickstart("rabbitmq: {size: 1Gi}"),
+            "quickstart.rabbitmq.size: rel-attune-rabbitmq was made with 4Gi",
+        ),
+        (
+            quickstart("rabbitmq: {storageClassName: fast}"),
+            "quickstart.rabbitmq.storageClassName: rel-attune-rabbitmq was made with \"\"",
+        ),
+        (storage("packs: {size: 2G}"), "sharedStorage.packs.size: the claim rel-attune-packs has 2Gi"),
+        (
+            storage("accessMode: ReadWriteMany"),
+            "sharedStorage.artifacts: the claim rel-attune-artifacts was made with ReadWriteOnce",
+        ),
+    ] {
+        let error = refused.expect_err(says);
+        assert!(error.contains(says), "{error}");
+    }
+    let mut of_class = there.clone();
+    for claim in of_class.iter_mut().filter(|it| it["kind"] == "PersistentVolumeClaim") {
+        claim["spec"]["storageClassName"] = json!("standard");
+    }
+    let renewed = |fields: &str| {
+        let values = format!("{}\nsharedStorage: {{{fields}}}", case.values);
+        try_beside(&Case::new(&values), &of_class).map(|_| ())
+    };
+    assert_eq!(renewed("packs: {size: 2Gi}"), Ok(()), "the cluster's default, which nobody named");
+    let error = renewed("runtimeEnvs: {storageClassName: fast}").expect_err("another class");
+    assert!(error.contains("rel-attune-runtime-envs is of standard, which cannot change to fast"), "{error}");
 }

@@ -16,6 +16,7 @@ Ends with a sentence, and no trace of templates behind it.
 {{- define "attune.validate" -}}
 {{- include "attune.checkSections" . -}}
 {{- include "attune.checkPacks" . -}}
+{{- include "attune.checkVolumes" . -}}
 {{- end -}}
 
 {{/*

@@ -157,13 +157,21 @@ fn render(engine: Engine, case: &Case) -> Outcome {
         .clone()
 }
 
-/// Renders it with the engine of Helm 4, on a cluster that holds these secrets.
+/// Renders it with the engine of Helm 4, on a cluster that holds these objects.
 ///
 /// # Panics
 /// Where it is refused.
 #[track_caller]
-pub fn render_beside(case: &Case, secrets: &[Value]) -> Arc<Rendered> {
-    four(case, &json!({ "secrets": secrets })).unwrap_or_else(|error| panic!("{error}"))
+pub fn render_beside(case: &Case, objects: &[Value]) -> Arc<Rendered> {
+    try_beside(case, objects).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same, for what may be refused.
+///
+/// # Errors
+/// What Helm says, where it is.
+pub fn try_beside(case: &Case, objects: &[Value]) -> Result<Arc<Rendered>, String> {
+    four(case, &json!({ "objects": objects }))
 }
 
 fn four(case: &Case, further: &Value) -> Outcome {

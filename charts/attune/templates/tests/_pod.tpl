@@ -1,11 +1,12 @@
 {{/*
-A pod that tests a pool, with one container: `helm test --logs` shows what that one said, and nothing of those before it.
-Takes root, pool, name, args, weight: those with a lower one come first.
+A pod that tests a pool, with one container: of several, Helm shows the log of one. Helm 4, and 3.18, show it by themselves;
+no uninstallation finds such a pod, so that one which ended well is deleted at once, and one that did not stays to be looked
+at. Takes root, pool, name, args, weight: those with a lower one come first.
 */}}
 {{- define "attune.testPod" -}}
 {{- $about := dict "root" .root "pool" .pool -}}
 {{- $component := printf "test-%s-%s" .name .pool.component -}}
-{{- $hook := dict "helm.sh/hook" "test" "helm.sh/hook-weight" (toString .weight) "helm.sh/hook-delete-policy" "before-hook-creation" -}}
+{{- $hook := dict "helm.sh/hook" "test" "helm.sh/hook-weight" (toString .weight) "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded" "helm.sh/hook-output-log-policy" "hook-failed,hook-succeeded" -}}
 apiVersion: v1
 kind: Pod
 metadata:
