@@ -372,7 +372,10 @@ fn chart_and_agent_have_one_version() {
     let metadata = std::fs::read_to_string(chart().join("Chart.yaml")).expect("the chart");
     let version = env!("CARGO_PKG_VERSION");
     assert!(metadata.contains(&format!("\nversion: {version}\nappVersion: \"{version}\"\n")), "{version}");
-    assert!(metadata.contains(&format!("image: attune/agent:{version}")), "{version}");
+    assert!(
+        !metadata.contains("attune/agent:"),
+        "nobody has published an image under a name that all could use"
+    );
 }
 
 /// The part of the reference about a verb.

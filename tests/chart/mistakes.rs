@@ -164,7 +164,7 @@ fn pools_of_one_name_are_told_where_both_are() {
 #[test]
 fn a_chart_within_another_may_be_given_globals_that_it_does_not_know() {
     let values = format!(
-        "global: {{storageClass: fast}}\n{SERVERS}{PACKS}agentWorkers: [{{name: a, image: busybox}}]"
+        "global: {{storageClass: fast, imageRegistry: r.example}}\n{SERVERS}{PACKS}agentWorkers: [{{name: a, image: busybox}}]"
     );
     for engine in ENGINES {
         Case::new(&values).rendered_by(engine);

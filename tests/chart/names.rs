@@ -66,7 +66,7 @@ fn names_and_labels_fit_however_long_the_pools_are_called() {
     };
     let pools: String = (20..=46).flat_map(|length| [pool(length, "b-"), pool(length, "-b")]).collect();
     let servers = "security: {existingSecret: s}\nsharedStorage: {packs: {existingClaim: p}}\n";
-    let tag = format!("images: {{agent: {{tag: {}}}}}\n", "v-".repeat(50));
+    let tag = format!("images: {{agent: {{registry: r.example, tag: {}}}}}\n", "v-".repeat(50));
     let values = format!("{servers}{tag}agentWorkers:\n{pools}");
     for release in ["rel", LONG] {
         for engine in ENGINES {

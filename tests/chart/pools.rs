@@ -253,7 +253,10 @@ fn an_image_volume_needs_no_loader_and_without_shared_volumes_nothing_is_shared(
     let rendered = Case::of_chart("imagevolume").rendered();
     let object = rendered.find("Deployment", "rel-attune-agent-worker-distroless");
     let volume = object.volume("agent-bin").expect("a volume");
-    assert_eq!(volume["image"], json!({ "reference": "attune/agent:0.1.0", "pullPolicy": "IfNotPresent" }));
+    assert_eq!(
+        volume["image"],
+        json!({ "reference": "registry.example.com/attune/agent:0.1.0", "pullPolicy": "IfNotPresent" })
+    );
     let names: Vec<_> = object.containers().iter().map(|container| container.name().to_owned()).collect();
     assert_eq!(names, ["wait-for-schema", "wait-for-queue", "worker"], "packs come through the API");
     assert_eq!(worker(object).mount("packs").expect("a mount")["readOnly"], Value::Null);
@@ -276,7 +279,7 @@ fn the_agents_image_is_put_together_from_what_is_known() {
         let object = beside(values, "");
         object.container("agent-loader").image().to_owned()
     };
-    assert_eq!(image(""), "attune/agent:0.1.0");
+    assert_eq!(image(""), "registry.example.com/attune/agent:0.1.0");
     assert_eq!(image("global: {imageRegistry: r.example, imageTag: edge}"), "r.example/attune/agent:edge");
     assert_eq!(
         image("global: {imageRegistry: r.example, imageNamespace: mirror}\nimages: {agent: {tag: '2'}}"),
@@ -285,9 +288,37 @@ fn the_agents_image_is_put_together_from_what_is_known() {
     assert_eq!(image("global: {imageRegistry: a}\nimages: {agent: {registry: b}}"), "b/attune/agent:0.1.0");
     let digest = format!("sha256:{}", "0".repeat(64));
     assert_eq!(
-        image(&format!("images: {{agent: {{digest: '{digest}'}}}}")),
-        format!("attune/agent@{digest}")
+        image(&format!("images: {{agent: {{registry: b, digest: '{digest}'}}}}")),
+        format!("b/attune/agent@{digest}")
     );
+    // One that begins with a registry is taken as it is.
+    let global = "global: {imageRegistry: r.example, imageNamespace: mirror}";
+    for repository in ["git.example.com/team/agent", "localhost/agent", "registry:5000/a/b/agent"] {
+        let values = format!("{global}\nimages: {{agent: {{repository: '{repository}', tag: '2'}}}}");
+        assert_eq!(image(&values), format!("{repository}:2"));
+    }
+}
+
+/// Under a name without a registry, a cluster would run what a stranger has put on a public one.
+#[test]
+fn an_agent_that_comes_from_nowhere_is_refused() {
+    let pool = "security: {existingSecret: s}\nsharedStorage: {packs: {existingClaim: p}}\nagentWorkers: [{name: a, image: b}]";
+    for engine in ENGINES {
+        for values in [pool, "quickstart: {enabled: true}", &pool.replace("agentW", "actionW")] {
+            for images in
+                ["", "global: {imageNamespace: team}", "images: {agent: {repository: me/agent, tag: '1'}}"]
+            {
+                let error = Case::bare(&format!("{images}\n{values}")).refused_by(engine);
+                assert!(
+                    error.contains("images.agent.repository: ") && error.contains("has no registry"),
+                    "{error}"
+                );
+                assert!(error.contains("set it to where your image of the agent is"), "{error}");
+            }
+        }
+        let none = Case::bare("").rendered_by(engine);
+        assert_eq!(none.of_kind("Deployment").count(), 0, "nothing needs it yet");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn every_values_file_is_rendered_by_both_engines() {
     let mut count = 0;
     for values in PAGES.iter().flat_map(|name| values_files(&page(name)).into_values()) {
         for engine in ENGINES {
-            let rendered = Case::new(&values).rendered_by(engine);
+            let rendered = Case::bare(&values).rendered_by(engine);
             assert!(rendered.of_kind("Deployment").count() >= 1, "{values}");
         }
         count += 1;
@@ -72,7 +72,7 @@ fn every_values_file_is_rendered_by_both_engines() {
 #[test]
 fn a_ruby_pool_and_one_with_graphics_processors_are_what_the_page_says() {
     let files = values_files(&page(QUICKREF));
-    let rendered = Case::new(&files["beside-values.yaml"]).release("workers").rendered();
+    let rendered = Case::bare(&files["beside-values.yaml"]).release("workers").rendered();
     // The very name that the page's commands use.
     let ruby = rendered.find("Deployment", "workers-attune-agent-worker-ruby");
     let worker = ruby.container("worker");
@@ -87,7 +87,7 @@ fn a_ruby_pool_and_one_with_graphics_processors_are_what_the_page_says() {
         assert!(page(QUICKREF).contains(said), "{}: {said}", container.name());
     }
 
-    let rendered = Case::new(&files["gpu-values.yaml"]).rendered();
+    let rendered = Case::bare(&files["gpu-values.yaml"]).rendered();
     let gpu = rendered.find("Deployment", "rel-attune-agent-worker-gpu");
     let spec = gpu.pod_spec();
     assert_eq!(spec["runtimeClassName"], "nvidia");
@@ -99,7 +99,7 @@ fn a_ruby_pool_and_one_with_graphics_processors_are_what_the_page_says() {
     assert_eq!(worker.variable("ATTUNE_WORKER_RUNTIMES"), None, "it finds what there is");
     assert_eq!(gpu.at("/spec/strategy/rollingUpdate/maxSurge"), 0);
 
-    let rendered = Case::new(&files["quickstart-values.yaml"]).release("try").rendered();
+    let rendered = Case::bare(&files["quickstart-values.yaml"]).release("try").rendered();
     rendered.find("Deployment", "try-attune-agent-worker-ruby");
 }
 

@@ -15,8 +15,21 @@ Ends with a sentence, and no trace of templates behind it.
 
 {{- define "attune.validate" -}}
 {{- include "attune.checkSections" . -}}
+{{- include "attune.checkImage" . -}}
 {{- include "attune.checkPacks" . -}}
 {{- include "attune.checkVolumes" . -}}
+{{- end -}}
+
+{{/*
+Refuses an agent of which nobody said where it comes from: without a registry, a cluster would take what somebody has put under
+this name on a public one.
+*/}}
+{{- define "attune.checkImage" -}}
+{{- $image := .Values.images.agent -}}
+{{- $named := or $image.registry .Values.global.imageRegistry (include "attune.namesRegistry" $image.repository) -}}
+{{- if and (or .Values.agentWorkers .Values.actionWorkers .Values.quickstart.enabled) (not $named) -}}
+{{- include "attune.refuse" (printf "images.agent.repository: %s has no registry, and a cluster would take whatever a public one has under this name; set it to where your image of the agent is, as in git.example.com/team/attune/agent, or set global.imageRegistry" $image.repository) -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

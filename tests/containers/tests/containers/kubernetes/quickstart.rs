@@ -15,7 +15,8 @@ const POOLS: &[(&str, &str)] = &[("python", "examples.python_words"), ("busybox"
 #[test]
 fn the_quickstart_runs_and_a_second_run_finds_everything_in_place() {
     let Some(engine) = Engine::shared() else { return };
-    let cluster = Cluster::alone(engine, "quickstart").image("attune/agent:", dist::loader().into());
+    let cluster = Cluster::alone(engine, "quickstart")
+        .image("registry.example.com/attune/agent:", dist::loader().into());
     let case = Case::of_chart("quickstart");
     let first = render_beside(&case, &[]);
     run(&cluster, &first, "first", 1);
