@@ -1,6 +1,9 @@
 //! Wrong values: each is refused by both engines, with the field named.
 
-use chart_tests::engines::{Case, ENGINES};
+use serde_json::json;
+
+use chart_tests::driver::{ask, chart};
+use chart_tests::engines::{Case, ENGINES, KUBERNETES, helm_three};
 
 /// Values that would be right, for the mistakes below to be made in.
 const SERVERS: &str = "database: {host: d, password: p}\nrabbitmq: {host: m, password: p}\n";
@@ -71,7 +74,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("actionWorkers: {name: b, image: c}", "actionWorkers"),
     ("actionWorkers: [{name: b}]", "actionWorkers.0"),
     ("actionWorkers: [{name: b, image: c, replica: 2}]", "replica"),
-    ("actionWorkers: [{name: A, image: c}]", "actionWorkers"),
+    ("security: {existingSecret: s}\nactionWorkers: [{name: A, image: c}]", "actionWorkers"),
     ("database: {hostt: d}", "hostt"),
     ("database: {host: d}", "database.password"),
     ("database: {host: d, password: 12345}", "database.password"),
@@ -127,6 +130,23 @@ fn names(error: &str, field: &str) -> bool {
     error.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|word| word == field)
 }
 
+/// Whether the schema refuses: Helm says by itself in which field.
+fn is_of_schema(error: &str) -> bool {
+    error.contains("values don't meet the specifications of the schema(s)")
+}
+
+/// The sentence with which the chart refuses: behind what Helm puts before every one, and alone. There is no trace of templates
+/// in it that a reader would have to get through.
+fn sentence(error: &str) -> Option<&str> {
+    let begun = error.trim_start_matches("Error: ");
+    let place = begun.strip_prefix("execution error at (attune/templates/validate/values.yaml:")?;
+    let (_, told) = place.split_once("): ")?;
+    let (sentence, rest) = told.trim_end().split_once('\n').unwrap_or((told, ""));
+    let rest = rest.trim();
+    let is_alone = rest.is_empty() || rest == "Use --debug flag to render out invalid YAML";
+    (is_alone && !sentence.contains("error calling")).then_some(sentence)
+}
+
 #[test]
 fn a_mistake_is_named() {
     let pools = POOLS.iter().map(|(pool, field)| (format!("{SERVERS}{PACKS}agentWorkers: [{pool}]"), *field));
@@ -142,6 +162,9 @@ fn a_mistake_is_named() {
             let error = Case::new(values).refused_by(engine);
             if !names(&error, field) {
                 unnamed.push(format!("{engine:?} does not name {field}:\n{values}\n{error}"));
+            }
+            if !is_of_schema(&error) && sentence(&error).is_none() {
+                unnamed.push(format!("{engine:?} says more than a sentence:\n{values}\n{error}"));
             }
         }
     }
@@ -168,5 +191,47 @@ fn a_chart_within_another_may_be_given_globals_that_it_does_not_know() {
     );
     for engine in ENGINES {
         Case::new(&values).rendered_by(engine);
+    }
+}
+
+/// The first that one sees is what is wrong, whichever of the templates would stumble over it.
+#[test]
+fn what_the_chart_refuses_it_refuses_with_a_sentence_alone() {
+    let pool = "agentWorkers: [{name: a, image: b}]";
+    for (values, says) in [
+        (
+            "quickstart: {enabled: true}\ndatabase: {host: d}",
+            "quickstart.enabled: it brings a server of its own",
+        ),
+        ("databse: {host: d}", "databse: no section"),
+        ("", "database: there is no database"),
+        ("database: {host: d}", "database.password: it is empty"),
+        (SERVERS, "sharedStorage.packs: a claim made here would be empty"),
+    ] {
+        for engine in ENGINES {
+            let error = Case::new(&format!("{values}\n{pool}")).refused_by(engine);
+            assert!(
+                sentence(&error).is_some_and(|sentence| sentence.starts_with(says)),
+                "{engine:?}: {error}"
+            );
+        }
+    }
+}
+
+/// The linters say it too, though they go on where a rendering ends.
+#[test]
+fn what_is_refused_fails_a_linter_too() {
+    for (values, says) in [
+        ("databse: {host: d}", "did you mean database?"),
+        ("agentWorkers: [{name: a, image: b}]", "there is no database"),
+    ] {
+        let values = format!("{PACKS}global: {{imageRegistry: r.example}}\n{values}");
+        let question = json!({ "verb": "lint", "chart": chart(), "values": values, "kubernetes": format!("v{KUBERNETES}") });
+        let answer = ask(&question).expect("an answer").to_string();
+        assert!(answer.contains(says), "{answer}");
+        let version = format!("kubeVersionOverride={KUBERNETES}");
+        let arguments = ["lint", "--strict", "--values", "-", "--set", &version];
+        let error = helm_three(&arguments, &values).expect_err("it is wrong");
+        assert!(error.contains(says), "{error}");
     }
 }

@@ -13,10 +13,17 @@ Ends with a sentence, and no trace of templates behind it.
 {{- include . $ -}}
 {{- end -}}
 
+{{/*
+Everything that is checked, the simplest first. What stands with its subject is asked for it here too, and what else it says is
+thrown away: so all that is refused is refused in this place, before the templates that would be in the way of the sentence.
+*/}}
 {{- define "attune.validate" -}}
 {{- include "attune.checkSections" . -}}
 {{- include "attune.checkImage" . -}}
+{{- $_ := include "attune.config" . -}}
+{{- $_ := include "attune.credentials" . -}}
 {{- include "attune.checkPacks" . -}}
+{{- $_ := include "attune.pools" . -}}
 {{- include "attune.checkVolumes" . -}}
 {{- end -}}
 
