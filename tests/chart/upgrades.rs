@@ -147,3 +147,29 @@ fn what_cannot_change_about_a_volume_is_refused_before_anything_is_touched() {
     let error = renewed("runtimeEnvs: {storageClassName: fast}").expect_err("another class");
     assert!(error.contains("rel-attune-runtime-envs is of standard, which cannot change to fast"), "{error}");
 }
+
+/// A field that was there and is left out goes to 1: all pods but one would end, and what they run with them, until the
+/// autoscaler has looked.
+#[test]
+fn a_pool_keeps_its_pods_when_something_else_begins_to_count_them() {
+    let name = "rel-attune-agent-worker-a";
+    let replicas = |scaling: &str, there: Option<u64>| {
+        let values = format!(
+            "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\nagentWorkers: \
+             [{{name: a, image: b, replicas: 2, resources: {{requests: {{cpu: 1}}}}, autoscaling: {{{scaling}}}}}]"
+        );
+        let there: Vec<_> = there
+            .map(|replicas| json!({ "kind": "Deployment", "metadata": { "name": name }, "spec": { "replicas": replicas } }))
+            .into_iter()
+            .collect();
+        render_beside(&Case::new(&values), &there).find("Deployment", name).at("/spec/replicas").clone()
+    };
+    let fixed = "enabled: false";
+    assert_eq!((replicas(fixed, None), replicas(fixed, Some(4))), (json!(2), json!(2)));
+    for scaling in ["enabled: true, minReplicas: 2", "enabled: true, type: keda, minReplicas: 2"] {
+        assert_eq!(replicas(scaling, None), Value::Null, "who counts the pods is alone in it");
+        assert_eq!(replicas(scaling, Some(4)), 4);
+        // An autoscaler does nothing for a pool of none, and would undo what is beyond its bounds.
+        assert_eq!((replicas(scaling, Some(0)), replicas(scaling, Some(9))), (json!(2), json!(5)));
+    }
+}

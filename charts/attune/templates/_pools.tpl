@@ -52,6 +52,24 @@ All pools as {pools: […]} in JSON. To its fields, each pool is given
 {{- end -}}
 
 {{/*
+How many pods a pool has. Where something else counts them, as many as there are: a field that is left out after it was there
+goes to 1, and all other pods would end until that something acts. Nothing where no pool is there yet, or none is seen. Takes
+root, pool.
+*/}}
+{{- define "attune.replicas" -}}
+{{- $scaling := .pool.autoscaling -}}
+{{- if not $scaling.enabled -}}
+{{- int .pool.replicas -}}
+{{- else -}}
+{{- with (lookup "apps/v1" "Deployment" .root.Release.Namespace .pool.fullName | default dict).spec -}}
+{{- if hasKey . "replicas" -}}
+{{- min (int $scaling.maxReplicas) (max (int $scaling.minReplicas) (int .replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 Fails where fields of a pool do not go together. Takes root, pool, where.
 */}}
 {{- define "attune.checkPool" -}}
