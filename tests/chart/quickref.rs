@@ -15,16 +15,16 @@ const PAGES: [&str; 2] = [QUICKREF, "deployment/gitea-registry-and-helm.md"];
 
 /// Commands that are not run here: how they begin, and why.
 const NOT_HERE: &[(&str, &str)] = &[
-    ("kubectl ", "there is no cluster"),
+    ("kubectl ", "the tests have no cluster"),
     (
         "helm install ",
-        "there is no cluster; what it would install is rendered, and run by the tests of containers",
+        "the tests have no cluster; what it would install is rendered, and run by the tests of containers",
     ),
     (
         "helm upgrade ",
-        "there is no cluster; what it would install is rendered, and run by the tests of containers",
+        "the tests have no cluster; what it would install is rendered, and run by the tests of containers",
     ),
-    ("helm test ", "there is no cluster; its pods are rendered, and run by the tests of containers"),
+    ("helm test ", "the tests have no cluster; its pods are rendered, and run by the tests of containers"),
     ("helm registry login ", "there is no registry"),
     ("helm push ", "there is no registry"),
     ("scripts/try-image ", "images come from no registry here; the script's own tests run it"),
