@@ -323,7 +323,7 @@ fn a_test_says_itself_why_it_fails() {
             let (before, own): (Vec<_>, Vec<_>) =
                 object.containers().into_iter().partition(|container| container.is_init);
             assert_eq!(own.len(), 1, "{name}, {}", object.name());
-            let before: Vec<_> = before.iter().map(|container| container.name()).collect();
+            let before: Vec<_> = before.iter().map(Container::name).collect();
             assert!(before.is_empty() || before == ["agent-loader"], "{name}, {}: {before:?}", object.name());
             // Nothing else would delete it, and what it said is shown before.
             let policy = |what: &str| object.annotation(&format!("helm.sh/hook-{what}-policy"));

@@ -96,6 +96,12 @@ const OTHERS: &[(&str, &str)] = &[
     ("security: {existingSecrets: s}", "existingSecrets"),
     ("credentials: {mode: env}", "credentials.mode"),
     ("sharedStorage: {packs: {size: 2 GB}}", "packs.size"),
+    ("security: {existingSecret: s}\nsharedStorage: {packs: {enabled: false}}", "api.url"),
+    (
+        "security: {existingSecret: s, keys: {jwtSecret: ''}}\napi: {url: 'http://a'}\nsharedStorage: {packs: {enabled: false}}",
+        "security.jwtSecret",
+    ),
+    ("quickstart: {enabled: true}\nsharedStorage: {packs: {enabled: false}}", "sharedStorage.packs.enabled"),
     ("security: {existingSecret: s}\nsharedStorage: {accessMode: ReadWriteMany}", "sharedStorage.packs"),
     (
         "security: {existingSecret: s}\napi: {url: 'http://a'}\nsharedStorage: {}",
@@ -233,5 +239,25 @@ fn what_is_refused_fails_a_linter_too() {
         let arguments = ["lint", "--strict", "--values", "-", "--set", &version];
         let error = helm_three(&arguments, &values).expect_err("it is wrong");
         assert!(error.contains(says), "{error}");
+    }
+}
+
+/// What the chart cannot see, it does not refuse: a pool may bring its packs, or be led to them by variables of its own.
+#[test]
+fn a_pool_that_may_have_packs_of_its_own_is_not_refused() {
+    let none = "security: {existingSecret: s}\nsharedStorage: {packs: {enabled: false}}";
+    for (values, fields) in [
+        ("api: {url: 'http://a'}", ""),
+        ("existingConfigMap: m", ""),
+        ("config: {packs_base_dir: /packs}", ""),
+        ("config: {api: {url: 'http://a'}}", ""),
+        ("", ", env: [{name: ATTUNE__PACKS_BASE_DIR, value: /packs}]"),
+        ("", ", envFrom: [{secretRef: {name: s}}]"),
+        ("agentWorkerDefaults: {env: [{name: ATTUNE_API_URL, value: 'http://a'}]}", ""),
+    ] {
+        for engine in ENGINES {
+            let pool = format!("agentWorkers: [{{name: a, image: b{fields}}}]");
+            Case::new(&format!("{none}\n{values}\n{pool}")).rendered_by(engine);
+        }
     }
 }

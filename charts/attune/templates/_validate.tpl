@@ -40,10 +40,22 @@ this name on a public one.
 {{- end -}}
 
 {{/*
-Refuses pools that would wait for ever: for the core pack, on a claim that nobody puts packs on.
+Refuses pools that would wait for ever: for the core pack, on a claim that nobody puts packs on; or for packs from an API that
+they are not led to. A pool whose own variables may lead it there is left alone.
 */}}
 {{- define "attune.checkPacks" -}}
 {{- $packs := .Values.sharedStorage.packs -}}
+{{- $pools := list .Values.agentWorkers .Values.actionWorkers .Values.agentWorkerDefaults.env .Values.agentWorkerDefaults.envFrom | toJson -}}
+{{- $own := or .Values.existingConfigMap .Values.config.packs_base_dir (regexMatch "ATTUNE_API_URL|ATTUNE__API__|PACKS_BASE_DIR|JWT_SECRET|\"(secretRef|configMapRef)\"" $pools) -}}
+{{- if and .Values.quickstart.enabled (not $packs.enabled) -}}
+{{- include "attune.refuse" "sharedStorage.packs.enabled: quickstart.enabled puts its packs on that volume, and nobody would find them elsewhere; leave it true" -}}
+{{- else if and (or .Values.agentWorkers .Values.actionWorkers) (not $packs.enabled) (not $own) -}}
+{{- if not (or .Values.api.url .Values.config.api) -}}
+{{- include "attune.refuse" "api.url: it is empty, and sharedStorage.packs.enabled is false, so that workers would get packs from nowhere; set it to the API of a release of Attune, or sharedStorage.packs.existingClaim to its claim" -}}
+{{- else if not (hasKey (include "attune.credentials" . | fromJson) "ATTUNE__SECURITY__JWT_SECRET") -}}
+{{- include "attune.refuse" "security.jwtSecret: without the API's secret no worker asks the API for packs, and sharedStorage.packs.enabled is false; set it, or security.existingSecret to the release's" -}}
+{{- end -}}
+{{- end -}}
 {{- if and (or .Values.agentWorkers .Values.actionWorkers) $packs.enabled (not $packs.existingClaim) (not .Values.quickstart.enabled) -}}
 {{- include "attune.refuse" "sharedStorage.packs: a claim made here would be empty, and workers would wait for ever for the core pack; set sharedStorage.packs.existingClaim to the claim that a release of Attune puts packs on, or sharedStorage.packs.enabled to false and api.url, from where packs come then, or quickstart.enabled for a system without a release" -}}
 {{- end -}}
