@@ -55,6 +55,37 @@ fn migrate_refuses_a_schema_with_somebody_elses_tables_and_touches_nothing() {
 }
 
 #[test]
+fn doctor_misses_no_packs_where_they_come_from_the_api() {
+    let site = Site::shared("doctor_packs");
+    std::fs::create_dir_all(site.path("none")).expect("an own directory");
+    let checked = |settings: &[(&str, &str)]| {
+        let mut command = site.agent();
+        command.args(["doctor", "--json"]).env("ATTUNE__PACKS_BASE_DIR", site.path("none"));
+        let ran = Ran::of(command.envs(settings.iter().copied()));
+        let told: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let packs =
+            |check: &&serde_json::Value| check["detail"].as_str().is_some_and(|it| it.contains("pack"));
+        let check =
+            told["checks"].as_array().expect("checks").iter().find(packs).expect("one of packs").clone();
+        (ran.code, check)
+    };
+    let url = ("ATTUNE_API_URL", "http://127.0.0.1:1");
+    let secret = ("ATTUNE__SECURITY__JWT_SECRET", "jwt-secret-that-is-long-enough-for-all");
+    let (code, check) = checked(&[url, secret]);
+    assert_eq!(check["verdict"], "ok", "{check}");
+    assert_eq!(check["detail"], "packs come from the API at http://127.0.0.1:1");
+    assert_eq!(code, 0, "nothing else is wrong");
+    // A worker asks for none without the secret; nor where the API fills the directory itself, and has not yet.
+    let (code, check) = checked(&[url]);
+    assert_eq!((code, &check["verdict"]), (1, &json!("failed")), "{check}");
+    assert!(check["hint"].as_str().is_some_and(|hint| hint.contains("JWT_SECRET")), "{check}");
+    std::fs::write(site.path("none/.attune-packs-sentinel"), "{}").expect("an own directory");
+    let (code, check) = checked(&[url, secret]);
+    assert_eq!((code, &check["verdict"]), (1, &json!("failed")), "{check}");
+    assert!(check["hint"].as_str().is_some_and(|hint| hint.contains("mount the packs")), "{check}");
+}
+
+#[test]
 fn wait_returns_at_once_for_what_is_there_and_fails_in_time_for_what_is_not() {
     let site = Site::shared("wait");
     for what in ["database", "schema", "queue", "packs", "all"] {

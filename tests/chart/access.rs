@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use chart_tests::engines::{Case, ENGINES, cases_of_chart};
 use chart_tests::objects::Object;
 
-const POOL: &str = "agentWorkers: [{name: a, image: busybox}]";
+const POOL: &str = "sharedStorage: {packs: {existingClaim: p}}\nagentWorkers: [{name: a, image: busybox}]";
 const WORKER: &str = "rel-attune-agent-worker-a";
 
 /// What stands in a secret under a key.

@@ -1,9 +1,15 @@
 //! Wrong values: each is refused by both engines, with the field named.
 
-use chart_tests::engines::{Case, ENGINES};
+use serde_json::json;
+
+use chart_tests::driver::{ask, chart};
+use chart_tests::engines::{Case, ENGINES, KUBERNETES, helm_three};
 
 /// Values that would be right, for the mistakes below to be made in.
 const SERVERS: &str = "database: {host: d, password: p}\nrabbitmq: {host: m, password: p}\n";
+
+/// Packs, without which there is no pool either.
+const PACKS: &str = "sharedStorage: {packs: {existingClaim: p}}\n";
 
 /// What is wrong in a pool; and what the message has to name.
 const POOLS: &[(&str, &str)] = &[
@@ -44,6 +50,8 @@ const POOLS: &[(&str, &str)] = &[
     ("{name: a, image: b, podSecurityContext: {runAsUser: root}}", "runAsUser"),
     ("{name: a, image: b, extraVolumes: [{name: packs, emptyDir: {}}]}", "extraVolumes"),
     ("{name: a, image: b, extraVolumeMounts: [{name: x}]}", "mountPath"),
+    ("{name: a, image: b, podLabels: {team: 'a b'}}", "podLabels.team"),
+    ("{name: a, image: b, podLabels: {team: a-}}", "podLabels.team"),
     ("{name: a, image: b, updateStrategy: {type: Rolling}}", "updateStrategy.type"),
     (
         "{name: a, image: b, resources: {requests: {cpu: 1}}, autoscaling: {enabled: true, minReplicas: 6}}",
@@ -62,6 +70,11 @@ const POOLS: &[(&str, &str)] = &[
 /// Wrong values beside a pool that is right.
 const OTHERS: &[(&str, &str)] = &[
     ("databse: {host: d}", "databse"),
+    ("agentWorker: [{name: b, image: c}]", "agentWorkers"),
+    ("actionWorkers: {name: b, image: c}", "actionWorkers"),
+    ("actionWorkers: [{name: b}]", "actionWorkers.0"),
+    ("actionWorkers: [{name: b, image: c, replica: 2}]", "replica"),
+    ("security: {existingSecret: s}\nactionWorkers: [{name: A, image: c}]", "actionWorkers"),
     ("database: {hostt: d}", "hostt"),
     ("database: {host: d}", "database.password"),
     ("database: {host: d, password: 12345}", "database.password"),
@@ -83,10 +96,24 @@ const OTHERS: &[(&str, &str)] = &[
     ("security: {existingSecrets: s}", "existingSecrets"),
     ("credentials: {mode: env}", "credentials.mode"),
     ("sharedStorage: {packs: {size: 2 GB}}", "packs.size"),
+    ("security: {existingSecret: s}\nsharedStorage: {packs: {enabled: false}}", "api.url"),
+    (
+        "security: {existingSecret: s, keys: {jwtSecret: ''}}\napi: {url: 'http://a'}\nsharedStorage: {packs: {enabled: false}}",
+        "security.jwtSecret",
+    ),
+    ("quickstart: {enabled: true}\nsharedStorage: {packs: {enabled: false}}", "sharedStorage.packs.enabled"),
+    ("security: {existingSecret: s}\nsharedStorage: {accessMode: ReadWriteMany}", "sharedStorage.packs"),
+    (
+        "security: {existingSecret: s}\napi: {url: 'http://a'}\nsharedStorage: {}",
+        "sharedStorage.packs.enabled",
+    ),
     ("sharedStorage: {runtime_envs: {size: 2Gi}}", "runtime_envs"),
     ("sharedStorage: {accessMode: RWX}", "accessMode"),
     ("images: {agent: {digest: sha256:abc}}", "digest"),
     ("images: {agents: {tag: '1'}}", "agents"),
+    ("rabbitmq: {enable: true, host: m, password: p}", "enable"),
+    ("sharedStorage: {packs: {accessModes: ReadWriteMany}}", "accessModes"),
+    ("sharedStorage: {packs: {accessModes: [RWX]}}", "accessModes.0"),
     ("agentWorkerDefaults: {image: b}", "agentWorkerDefaults"),
     ("agentWorkerDefaults: {logLevel: 3}", "agentWorkerDefaults.logLevel"),
     ("security: {existingSecret: s}\nconfig: {database: {url: 'postgres://d/x'}}", "config.database.url"),
@@ -95,6 +122,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("wait: {timeout: 5m}", "wait.timeout"),
     ("extraObjects: [1]", "extraObjects"),
     ("global: {imageRegistry: [a]}", "imageRegistry"),
+    ("nameOverride: A_B", "nameOverride"),
+    ("commonLabels: {team: -a}", "commonLabels.team"),
+    ("images: {agent: {tag: -a}}", "tag"),
 ];
 
 /// Whether an error names a field: a whole word, or a place such as `database.port`, which one engine writes as
@@ -106,12 +136,30 @@ fn names(error: &str, field: &str) -> bool {
     error.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|word| word == field)
 }
 
+/// Whether the schema refuses: Helm says by itself in which field.
+fn is_of_schema(error: &str) -> bool {
+    error.contains("values don't meet the specifications of the schema(s)")
+}
+
+/// The sentence with which the chart refuses: behind what Helm puts before every one, and alone. There is no trace of templates
+/// in it that a reader would have to get through.
+fn sentence(error: &str) -> Option<&str> {
+    let begun = error.trim_start_matches("Error: ");
+    let place = begun.strip_prefix("execution error at (attune/templates/validate/values.yaml:")?;
+    let (_, told) = place.split_once("): ")?;
+    let (sentence, rest) = told.trim_end().split_once('\n').unwrap_or((told, ""));
+    let rest = rest.trim();
+    let is_alone = rest.is_empty() || rest == "Use --debug flag to render out invalid YAML";
+    (is_alone && !sentence.contains("error calling")).then_some(sentence)
+}
+
 #[test]
 fn a_mistake_is_named() {
-    let pools = POOLS.iter().map(|(pool, field)| (format!("{SERVERS}agentWorkers: [{pool}]"), *field));
-    let others = OTHERS
-        .iter()
-        .map(|(values, field)| (format!("{values}\nagentWorkers: [{{name: a, image: busybox}}]"), *field));
+    let pools = POOLS.iter().map(|(pool, field)| (format!("{SERVERS}{PACKS}agentWorkers: [{pool}]"), *field));
+    let others = OTHERS.iter().map(|(values, field)| {
+        let packs = if values.contains("sharedStorage") { "" } else { PACKS };
+        (format!("{values}\n{packs}agentWorkers: [{{name: a, image: busybox}}]"), *field)
+    });
     let wrong: Vec<_> = pools.chain(others).collect();
     assert!(wrong.len() >= 25);
     let mut unnamed = Vec::new();
@@ -120,6 +168,9 @@ fn a_mistake_is_named() {
             let error = Case::new(values).refused_by(engine);
             if !names(&error, field) {
                 unnamed.push(format!("{engine:?} does not name {field}:\n{values}\n{error}"));
+            }
+            if !is_of_schema(&error) && sentence(&error).is_none() {
+                unnamed.push(format!("{engine:?} says more than a sentence:\n{values}\n{error}"));
             }
         }
     }
@@ -131,7 +182,7 @@ fn pools_of_one_name_are_told_where_both_are() {
     for engine in ENGINES {
         let pools =
             "agentWorkers: [{name: big_data, image: b}, {name: other, image: b}, {name: Big-Data, image: c}]";
-        let error = Case::new(&format!("{SERVERS}{pools}")).refused_by(engine);
+        let error = Case::new(&format!("{SERVERS}{PACKS}{pools}")).refused_by(engine);
         assert!(
             error.contains("agentWorkers[2].name: Big-Data is the name of agentWorkers[0] too"),
             "{error}"
@@ -141,9 +192,72 @@ fn pools_of_one_name_are_told_where_both_are() {
 
 #[test]
 fn a_chart_within_another_may_be_given_globals_that_it_does_not_know() {
-    let values =
-        format!("global: {{storageClass: fast}}\n{SERVERS}agentWorkers: [{{name: a, image: busybox}}]");
+    let values = format!(
+        "global: {{storageClass: fast, imageRegistry: r.example}}\n{SERVERS}{PACKS}agentWorkers: [{{name: a, image: busybox}}]"
+    );
     for engine in ENGINES {
         Case::new(&values).rendered_by(engine);
+    }
+}
+
+/// The first that one sees is what is wrong, whichever of the templates would stumble over it.
+#[test]
+fn what_the_chart_refuses_it_refuses_with_a_sentence_alone() {
+    let pool = "agentWorkers: [{name: a, image: b}]";
+    for (values, says) in [
+        (
+            "quickstart: {enabled: true}\ndatabase: {host: d}",
+            "quickstart.enabled: it brings a server of its own",
+        ),
+        ("databse: {host: d}", "databse: no section"),
+        ("", "database: there is no database"),
+        ("database: {host: d}", "database.password: it is empty"),
+        (SERVERS, "sharedStorage.packs: a claim made here would be empty"),
+    ] {
+        for engine in ENGINES {
+            let error = Case::new(&format!("{values}\n{pool}")).refused_by(engine);
+            assert!(
+                sentence(&error).is_some_and(|sentence| sentence.starts_with(says)),
+                "{engine:?}: {error}"
+            );
+        }
+    }
+}
+
+/// The linters say it too, though they go on where a rendering ends.
+#[test]
+fn what_is_refused_fails_a_linter_too() {
+    for (values, says) in [
+        ("databse: {host: d}", "did you mean database?"),
+        ("agentWorkers: [{name: a, image: b}]", "there is no database"),
+    ] {
+        let values = format!("{PACKS}global: {{imageRegistry: r.example}}\n{values}");
+        let question = json!({ "verb": "lint", "chart": chart(), "values": values, "kubernetes": format!("v{KUBERNETES}") });
+        let answer = ask(&question).expect("an answer").to_string();
+        assert!(answer.contains(says), "{answer}");
+        let version = format!("kubeVersionOverride={KUBERNETES}");
+        let arguments = ["lint", "--strict", "--values", "-", "--set", &version];
+        let error = helm_three(&arguments, &values).expect_err("it is wrong");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+/// What the chart cannot see, it does not refuse: a pool may bring its packs, or be led to them by variables of its own.
+#[test]
+fn a_pool_that_may_have_packs_of_its_own_is_not_refused() {
+    let none = "security: {existingSecret: s}\nsharedStorage: {packs: {enabled: false}}";
+    for (values, fields) in [
+        ("api: {url: 'http://a'}", ""),
+        ("existingConfigMap: m", ""),
+        ("config: {packs_base_dir: /packs}", ""),
+        ("config: {api: {url: 'http://a'}}", ""),
+        ("", ", env: [{name: ATTUNE__PACKS_BASE_DIR, value: /packs}]"),
+        ("", ", envFrom: [{secretRef: {name: s}}]"),
+        ("agentWorkerDefaults: {env: [{name: ATTUNE_API_URL, value: 'http://a'}]}", ""),
+    ] {
+        for engine in ENGINES {
+            let pool = format!("agentWorkers: [{{name: a, image: b{fields}}}]");
+            Case::new(&format!("{none}\n{values}\n{pool}")).rendered_by(engine);
+        }
     }
 }

@@ -18,7 +18,7 @@ fn beside(values: &str, fields: &str) -> Object {
 fn case(values: &str, fields: &str) -> Case {
     let fields: String = fields.lines().map(|line| format!("    {line}\n")).collect();
     Case::new(&format!(
-        "security: {{existingSecret: s}}\n{values}\nagentWorkers:\n  - name: a\n    image: busybox\n{fields}"
+        "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\n{values}\nagentWorkers:\n  - name: a\n    image: busybox\n{fields}"
     ))
 }
 
@@ -147,7 +147,7 @@ fn graphics_processors_are_asked_for_by_the_pod() {
             Some(r#"{"accelerator":"nvidia","pool":"cuda","release":"rel"}"#)
         );
         // `helm test` runs where the pool runs.
-        let test = rendered.find("Pod", "rel-attune-test-agent-worker-cuda");
+        let test = rendered.find("Pod", "rel-attune-test-execution-agent-worker-cuda");
         assert_eq!(test.pod_spec()["runtimeClassName"], "nvidia");
         // And takes no processor from the pool.
         assert_eq!(test.container("execution").value["resources"]["limits"], json!({ "memory": "16Gi" }));
@@ -238,7 +238,7 @@ fn a_root_that_is_read_only_gets_a_place_for_temporary_files() {
 fn openshift_chooses_users_itself() {
     let rendered = Case::of_chart("openshift").rendered();
     let pods: Vec<_> = rendered.objects.iter().filter(|object| object.pod().is_some()).collect();
-    assert_eq!(pods.len(), 2);
+    assert_eq!(pods.len(), 3);
     for object in pods {
         let context = object.pod_spec()["securityContext"].as_object().expect("a context");
         for field in ["runAsUser", "runAsGroup", "fsGroup"] {
@@ -253,7 +253,10 @@ fn an_image_volume_needs_no_loader_and_without_shared_volumes_nothing_is_shared(
     let rendered = Case::of_chart("imagevolume").rendered();
     let object = rendered.find("Deployment", "rel-attune-agent-worker-distroless");
     let volume = object.volume("agent-bin").expect("a volume");
-    assert_eq!(volume["image"], json!({ "reference": "attune/agent:0.1.0", "pullPolicy": "IfNotPresent" }));
+    assert_eq!(
+        volume["image"],
+        json!({ "reference": "registry.example.com/attune/agent:0.1.0", "pullPolicy": "IfNotPresent" })
+    );
     let names: Vec<_> = object.containers().iter().map(|container| container.name().to_owned()).collect();
     assert_eq!(names, ["wait-for-schema", "wait-for-queue", "worker"], "packs come through the API");
     assert_eq!(worker(object).mount("packs").expect("a mount")["readOnly"], Value::Null);
@@ -262,11 +265,12 @@ fn an_image_volume_needs_no_loader_and_without_shared_volumes_nothing_is_shared(
     }
     assert_eq!(rendered.of_kind("PersistentVolumeClaim").count(), 0);
     // What its images can run is what `helm test` runs.
-    let test = rendered.find("Pod", "rel-attune-test-agent-worker-distroless");
+    let test = rendered.find("Pod", "rel-attune-test-execution-agent-worker-distroless");
     let words = test.container("execution").words();
     assert!(words.ends_with(&["--param", "name=Ada"]), "{words:?}");
-    let test = rendered.find("Pod", "rel-attune-test-agent-worker-scratch");
-    assert_eq!(test.containers().len(), 1, "doctor alone");
+    let of_scratch: Vec<_> =
+        rendered.of_kind("Pod").map(Object::name).filter(|name| name.ends_with("-scratch")).collect();
+    assert_eq!(of_scratch, ["rel-attune-test-doctor-agent-worker-scratch"], "doctor alone");
 }
 
 #[test]
@@ -275,7 +279,7 @@ fn the_agents_image_is_put_together_from_what_is_known() {
         let object = beside(values, "");
         object.container("agent-loader").image().to_owned()
     };
-    assert_eq!(image(""), "attune/agent:0.1.0");
+    assert_eq!(image(""), "registry.example.com/attune/agent:0.1.0");
     assert_eq!(image("global: {imageRegistry: r.example, imageTag: edge}"), "r.example/attune/agent:edge");
     assert_eq!(
         image("global: {imageRegistry: r.example, imageNamespace: mirror}\nimages: {agent: {tag: '2'}}"),
@@ -284,9 +288,37 @@ fn the_agents_image_is_put_together_from_what_is_known() {
     assert_eq!(image("global: {imageRegistry: a}\nimages: {agent: {registry: b}}"), "b/attune/agent:0.1.0");
     let digest = format!("sha256:{}", "0".repeat(64));
     assert_eq!(
-        image(&format!("images: {{agent: {{digest: '{digest}'}}}}")),
-        format!("attune/agent@{digest}")
+        image(&format!("images: {{agent: {{registry: b, digest: '{digest}'}}}}")),
+        format!("b/attune/agent@{digest}")
     );
+    // One that begins with a registry is taken as it is.
+    let global = "global: {imageRegistry: r.example, imageNamespace: mirror}";
+    for repository in ["git.example.com/team/agent", "localhost/agent", "registry:5000/a/b/agent"] {
+        let values = format!("{global}\nimages: {{agent: {{repository: '{repository}', tag: '2'}}}}");
+        assert_eq!(image(&values), format!("{repository}:2"));
+    }
+}
+
+/// Under a name without a registry, a cluster would run what a stranger has put on a public one.
+#[test]
+fn an_agent_that_comes_from_nowhere_is_refused() {
+    let pool = "security: {existingSecret: s}\nsharedStorage: {packs: {existingClaim: p}}\nagentWorkers: [{name: a, image: b}]";
+    for engine in ENGINES {
+        for values in [pool, "quickstart: {enabled: true}", &pool.replace("agentW", "actionW")] {
+            for images in
+                ["", "global: {imageNamespace: team}", "images: {agent: {repository: me/agent, tag: '1'}}"]
+            {
+                let error = Case::bare(&format!("{images}\n{values}")).refused_by(engine);
+                assert!(
+                    error.contains("images.agent.repository: ") && error.contains("has no registry"),
+                    "{error}"
+                );
+                assert!(error.contains("set it to where your image of the agent is"), "{error}");
+            }
+        }
+        let none = Case::bare("").rendered_by(engine);
+        assert_eq!(none.of_kind("Deployment").count(), 0, "nothing needs it yet");
+    }
 }
 
 #[test]
@@ -324,7 +356,7 @@ fn beside_a_release_of_attune_nothing_of_it_is_made_again() {
         let rendered = Case::of_chart("existing-attune").rendered_by(engine);
         let mut kinds: Vec<_> = rendered.objects.iter().map(Object::kind).collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, ["Deployment", "Deployment", "Pod", "Pod"]);
+        assert_eq!(kinds, ["Deployment", "Deployment", "Pod", "Pod", "Pod", "Pod"]);
         for name in ["rel-attune-agent-worker-full", "rel-attune-agent-worker-any-thing"] {
             let object = rendered.find("Deployment", name);
             assert_eq!(object.volume("config").expect("it")["configMap"]["name"], "attune-attune-config");
@@ -355,7 +387,7 @@ fn the_notes_name_each_pool_and_what_to_type_next() {
     for text in ["nikolaik/python-nodejs", "shell, python, node, native", "auto-detect", "replicas  2"] {
         assert!(notes.contains(text), "{text}: {notes}");
     }
-    assert!(notes.contains("helm --namespace ns test rel --logs"), "{notes}");
+    assert!(notes.contains("helm --namespace ns test rel\n"), "{notes}");
     assert!(notes.contains("exec deploy/rel-attune-agent-worker-full --container worker"), "{notes}");
     let none = Case::new("").rendered();
     assert!(none.notes().contains("There is no pool yet"), "{}", none.notes());

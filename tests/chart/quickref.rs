@@ -15,16 +15,16 @@ const PAGES: [&str; 2] = [QUICKREF, "deployment/gitea-registry-and-helm.md"];
 
 /// Commands that are not run here: how they begin, and why.
 const NOT_HERE: &[(&str, &str)] = &[
-    ("kubectl ", "there is no cluster"),
+    ("kubectl ", "the tests have no cluster"),
     (
         "helm install ",
-        "there is no cluster; what it would install is rendered, and run by the tests of containers",
+        "the tests have no cluster; what it would install is rendered, and run by the tests of containers",
     ),
     (
         "helm upgrade ",
-        "there is no cluster; what it would install is rendered, and run by the tests of containers",
+        "the tests have no cluster; what it would install is rendered, and run by the tests of containers",
     ),
-    ("helm test ", "there is no cluster; its pods are rendered, and run by the tests of containers"),
+    ("helm test ", "the tests have no cluster; its pods are rendered, and run by the tests of containers"),
     ("helm registry login ", "there is no registry"),
     ("helm push ", "there is no registry"),
     ("scripts/try-image ", "images come from no registry here; the script's own tests run it"),
@@ -61,7 +61,7 @@ fn every_values_file_is_rendered_by_both_engines() {
     let mut count = 0;
     for values in PAGES.iter().flat_map(|name| values_files(&page(name)).into_values()) {
         for engine in ENGINES {
-            let rendered = Case::new(&values).rendered_by(engine);
+            let rendered = Case::bare(&values).rendered_by(engine);
             assert!(rendered.of_kind("Deployment").count() >= 1, "{values}");
         }
         count += 1;
@@ -72,7 +72,7 @@ fn every_values_file_is_rendered_by_both_engines() {
 #[test]
 fn a_ruby_pool_and_one_with_graphics_processors_are_what_the_page_says() {
     let files = values_files(&page(QUICKREF));
-    let rendered = Case::new(&files["beside-values.yaml"]).release("workers").rendered();
+    let rendered = Case::bare(&files["beside-values.yaml"]).release("workers").rendered();
     // The very name that the page's commands use.
     let ruby = rendered.find("Deployment", "workers-attune-agent-worker-ruby");
     let worker = ruby.container("worker");
@@ -87,7 +87,7 @@ fn a_ruby_pool_and_one_with_graphics_processors_are_what_the_page_says() {
         assert!(page(QUICKREF).contains(said), "{}: {said}", container.name());
     }
 
-    let rendered = Case::new(&files["gpu-values.yaml"]).rendered();
+    let rendered = Case::bare(&files["gpu-values.yaml"]).rendered();
     let gpu = rendered.find("Deployment", "rel-attune-agent-worker-gpu");
     let spec = gpu.pod_spec();
     assert_eq!(spec["runtimeClassName"], "nvidia");
@@ -99,7 +99,7 @@ fn a_ruby_pool_and_one_with_graphics_processors_are_what_the_page_says() {
     assert_eq!(worker.variable("ATTUNE_WORKER_RUNTIMES"), None, "it finds what there is");
     assert_eq!(gpu.at("/spec/strategy/rollingUpdate/maxSurge"), 0);
 
-    let rendered = Case::new(&files["quickstart-values.yaml"]).release("try").rendered();
+    let rendered = Case::bare(&files["quickstart-values.yaml"]).release("try").rendered();
     rendered.find("Deployment", "try-attune-agent-worker-ruby");
 }
 
@@ -184,7 +184,8 @@ fn every_field_takes_its_example_and_its_default() {
             let keys = path.split('.').zip(1..);
             let place: String = keys.map(|(key, depth)| format!("\n{}{key}:", "  ".repeat(depth))).collect();
             let values = format!(
-                "security: {{existingSecret: s}}\nagentWorkerDefaults:{place} {value}\n\
+                "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\n\
+                 agentWorkerDefaults:{place} {value}\n\
                  agentWorkers: [{{name: a, image: b, resources: {{requests: {{cpu: 1}}}}}}]"
             );
             Case::new(&values).rendered();

@@ -30,7 +30,7 @@ fn keda_follows_the_executions_of_the_pools_own_workers() {
 
 #[test]
 fn keda_takes_a_whole_url_where_there_is_one() {
-    let values = "security: {existingSecret: s}\nagentWorkers: [{name: a, image: busybox, autoscaling: {enabled: true, type: keda}}]";
+    let values = "security: {existingSecret: s}\nsharedStorage: {packs: {existingClaim: p}}\nagentWorkers: [{name: a, image: busybox, autoscaling: {enabled: true, type: keda}}]";
     let rendered = Case::new(values).rendered();
     let name = "rel-attune-agent-worker-a";
     let connection = json!([{ "parameter": "connection", "name": "s", "key": "ATTUNE__DATABASE__URL" }]);
@@ -56,7 +56,7 @@ fn without_keda_pods_follow_processor_time() {
 fn a_budget_keeps_what_it_is_told_to() {
     let spec = |fields: &str| {
         let values = format!(
-            "security: {{existingSecret: s}}\nagentWorkers: [{{name: a, image: b, podDisruptionBudget: {{enabled: true, {fields}}}}}]"
+            "security: {{existingSecret: s}}\nsharedStorage: {{packs: {{existingClaim: p}}}}\nagentWorkers: [{{name: a, image: b, podDisruptionBudget: {{enabled: true, {fields}}}}}]"
         );
         Case::new(&values)
             .rendered()
@@ -73,11 +73,13 @@ fn a_budget_keeps_what_it_is_told_to() {
 #[test]
 fn a_network_policy_lets_the_worker_reach_what_it_is_led_to_and_nothing_else() {
     let ports = |values: &str| -> Vec<Value> {
-        let values =
-            format!("{values}\nagentWorkers: [{{name: a, image: b, networkPolicy: {{enabled: true}}}}]");
+        let values = format!(
+            "{values}\nsharedStorage: {{packs: {{existingClaim: p}}}}\nagentWorkers: [{{name: a, image: b, networkPolicy: {{enabled: true}}}}]"
+        );
         let rendered = Case::new(&values).rendered();
         let policy = rendered.find("NetworkPolicy", "rel-attune-agent-worker-a");
-        assert_eq!(policy.at("/spec/ingress"), &json!([]));
+        // Nothing in: by the type, as a server keeps it, and not by a list that it drops.
+        assert_eq!(policy.at("/spec/ingress"), &Value::Null);
         assert_eq!(policy.at("/spec/policyTypes"), &json!(["Ingress", "Egress"]));
         let ports = policy.at("/spec/egress/1/ports").as_array().expect("ports").clone();
         ports.into_iter().map(|port| port["port"].clone()).collect()

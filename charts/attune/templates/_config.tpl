@@ -6,7 +6,7 @@ The text of the configuration file. Fails where it would hold a credential, whic
 {{- range $section, $keys := $credentials -}}
 {{- range $keys -}}
 {{- if hasKey (get $.Values.config $section | default dict) . -}}
-{{- fail (printf "config.%s.%s: a credential in a ConfigMap is no secret; the fields database, rabbitmq and security of the values put it into one" $section .) -}}
+{{- include "attune.refuse" (printf "config.%s.%s: a credential in a ConfigMap is no secret; the fields database, rabbitmq and security of the values put it into one" $section .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -18,16 +18,16 @@ Every credential as {variable: {secret, key}}, in JSON. Fails where there is a p
 {{- $url := printf "ATTUNE__%s__URL" $server.setting -}}
 {{- $given := or $values.url $values.host $values.existingSecret -}}
 {{- if and $.Values.quickstart.enabled $given -}}
-{{- fail (printf "quickstart.enabled: it brings a server of its own, and %s names another; leave %s.url, %s.host and %s.existingSecret empty" $server.values $server.values $server.values $server.values) -}}
+{{- include "attune.refuse" (printf "quickstart.enabled: it brings a server of its own, and %s names another; leave %s.url, %s.host and %s.existingSecret empty" $server.values $server.values $server.values $server.values) -}}
 {{- else if $.Values.quickstart.enabled -}}
 {{- if or (get $values.tls "enabled") (get $values.tls "mode") -}}
-{{- fail (printf "%s.tls: the %s of quickstart.enabled speaks no TLS" $server.values $server.what) -}}
+{{- include "attune.refuse" (printf "%s.tls: the %s of quickstart.enabled speaks no TLS" $server.values $server.what) -}}
 {{- end -}}
 {{- $_ := set $found $url (dict "secret" $quickstart "key" $url) -}}
 {{- else if $values.existingSecret -}}
 {{- if $values.passwordKey -}}
 {{- if not $values.host -}}
-{{- fail (printf "%s.host: it is empty, and %s.passwordKey says that %s.existingSecret holds the password alone" $server.values $server.values $server.values) -}}
+{{- include "attune.refuse" (printf "%s.host: it is empty, and %s.passwordKey says that %s.existingSecret holds the password alone" $server.values $server.values $server.values) -}}
 {{- end -}}
 {{- $_ := set $found (printf "ATTUNE__%s__PASSWORD" $server.setting) (dict "secret" $values.existingSecret "key" $values.passwordKey) -}}
 {{- else -}}
@@ -37,13 +37,13 @@ Every credential as {variable: {secret, key}}, in JSON. Fails where there is a p
 {{- $_ := set $found $url (dict "secret" $own "key" $url) -}}
 {{- else if $values.host -}}
 {{- if not $values.password -}}
-{{- fail (printf "%s.password: it is empty, and %s.host is set; give the password, or a secret with it as %s.existingSecret and %s.passwordKey" $server.values $server.values $server.values $server.values) -}}
+{{- include "attune.refuse" (printf "%s.password: it is empty, and %s.host is set; give the password, or a secret with it as %s.existingSecret and %s.passwordKey" $server.values $server.values $server.values $server.values) -}}
 {{- end -}}
 {{- $_ := set $found $url (dict "secret" $own "key" $url) -}}
 {{- else if $existing -}}
 {{- $_ := set $found $url (dict "secret" $existing "key" $url) -}}
-{{- else if $.Values.agentWorkers -}}
-{{- fail (printf "%s: there is no %s; set %s.url, %s.host or %s.existingSecret, or security.existingSecret to the secret of an Attune release, or quickstart.enabled for a system without one" $server.values $server.what $server.values $server.values $server.values) -}}
+{{- else if or $.Values.agentWorkers $.Values.actionWorkers -}}
+{{- include "attune.refuse" (printf "%s: there is no %s; set %s.url, %s.host or %s.existingSecret, or security.existingSecret to the secret of an Attune release, or quickstart.enabled for a system without one" $server.values $server.what $server.values $server.values $server.values) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $variable := dict "jwtSecret" "ATTUNE__SECURITY__JWT_SECRET" "encryptionKey" "ATTUNE__SECURITY__ENCRYPTION_KEY" -}}

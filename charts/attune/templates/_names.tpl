@@ -3,20 +3,21 @@ Names and labels.
 */}}
 
 {{- define "attune.chart" -}}
-{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
 {{- end -}}
 
 {{- define "attune.fullname" -}}
-{{- .Values.fullnameOverride | default (printf "%s-%s" .Release.Name (include "attune.chart" .)) | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | default (printf "%s-%s" .Release.Name (include "attune.chart" .)) -}}
 {{- end -}}
 
 {{/*
-A name of at most `max` characters. One that is cut ends with a checksum of the whole: two names that begin alike stay two.
-Takes name, max.
+A name of at most `max` characters: all names and values of labels are cut here and nowhere else. One that is cut ends with a
+checksum of the whole: two names that begin alike stay two, and none ends with what a server refuses at the end. Takes name,
+max.
 */}}
 {{- define "attune.bounded" -}}
 {{- if gt (len .name) (int .max) -}}
-{{- printf "%s-%s" (.name | trunc (int (sub .max 9)) | trimSuffix "-") (.name | sha256sum | trunc 8) -}}
+{{- printf "%s-%s" (.name | trunc (int (sub .max 9)) | regexFind "^.*[A-Za-z0-9]") (.name | sha256sum | trunc 8) -}}
 {{- else -}}
 {{- .name -}}
 {{- end -}}
@@ -30,12 +31,19 @@ The name of an object: the full name and what the object is for. Takes root, for
 {{- end -}}
 
 {{/*
+Text as the value of a label.
+*/}}
+{{- define "attune.label" -}}
+{{- include "attune.bounded" (dict "name" (regexReplaceAll "[^-A-Za-z0-9_.]" . "_") "max" 63) -}}
+{{- end -}}
+
+{{/*
 What tells the pods of one component from all others; never changes. Takes root, component.
 */}}
 {{- define "attune.selector" -}}
-app.kubernetes.io/name: {{ include "attune.chart" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/name: {{ include "attune.label" (include "attune.chart" .root) }}
+app.kubernetes.io/instance: {{ include "attune.label" .root.Release.Name }}
+app.kubernetes.io/component: {{ include "attune.label" .component }}
 {{- end -}}
 
 {{/*
@@ -44,14 +52,14 @@ The labels of an object. Takes root, and component where it belongs to one.
 {{- define "attune.labels" -}}
 {{- $version := .root.Values.images.agent.tag | default .root.Values.global.imageTag | default .root.Chart.AppVersion -}}
 {{- $labels := dict
-  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
-  "app.kubernetes.io/name" (include "attune.chart" .root)
-  "app.kubernetes.io/instance" .root.Release.Name
-  "app.kubernetes.io/version" ($version | toString | replace "+" "_" | trunc 63)
+  "helm.sh/chart" (include "attune.label" (printf "%s-%s" .root.Chart.Name .root.Chart.Version))
+  "app.kubernetes.io/name" (include "attune.label" (include "attune.chart" .root))
+  "app.kubernetes.io/instance" (include "attune.label" .root.Release.Name)
+  "app.kubernetes.io/version" (include "attune.label" (toString $version))
   "app.kubernetes.io/managed-by" .root.Release.Service
   "app.kubernetes.io/part-of" "attune" -}}
 {{- if .component -}}
-{{- $_ := set $labels "app.kubernetes.io/component" .component -}}
+{{- $_ := set $labels "app.kubernetes.io/component" (include "attune.label" .component) -}}
 {{- end -}}
 {{- merge $labels .root.Values.commonLabels | toYaml -}}
 {{- end -}}

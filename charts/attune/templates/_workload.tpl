@@ -32,13 +32,6 @@ A pod's security context; on OpenShift without users and groups. Takes root, con
 {{- end -}}
 
 {{/*
-The security context of pods that run nothing but the agent's own image.
-*/}}
-{{- define "attune.ownPodSecurityContext" -}}
-{{- include "attune.podSecurityContext" (dict "root" . "context" .Values.agentWorkerDefaults.podSecurityContext) -}}
-{{- end -}}
-
-{{/*
 A container of the agent's image that runs one verb. Takes root, name, args; access: whether it speaks to the servers; and
 mounts beside those.
 */}}
@@ -59,8 +52,11 @@ mounts beside those.
   env:
     {{- toYaml $access.env | nindent 4 }}
   {{- end }}
+  {{- with .resources | default .root.Values.wait.resources }}
   resources:
-    {{- toYaml (.resources | default .root.Values.wait.resources) | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if or .mounts .access }}
   volumeMounts:
     {{- with .mounts }}
     {{- toYaml . | nindent 4 }}
@@ -68,6 +64,7 @@ mounts beside those.
     {{- if .access }}
     {{- include "attune.accessMounts" .root | nindent 4 }}
     {{- end }}
+  {{- end }}
 {{- end -}}
 
 {{/*

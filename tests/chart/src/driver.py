@@ -28,22 +28,36 @@ def render(question):
     """Every file that the chart renders to, by its path."""
     values = json.dumps(helm.values_from_yaml(question["values"]))
     with helm.Chart.load(question["chart"]) as chart:
-        if "secrets" not in question:
+        if "objects" not in question:
             return json.loads(_native.call_string("helm_render", chart._raw(), values, options(question)))
-        with Cluster(question["namespace"], question["secrets"]) as cluster, cluster.config() as config:
+        with Cluster(question["namespace"], question["objects"]) as cluster, cluster.config() as config:
             rendered = _native.call_string(
                 "helm_render_with_config", config._raw(), chart._raw(), values, options(question)
             )
             return json.loads(rendered)
 
 
-class Cluster:
-    """The part of a cluster that the function `lookup` sees: some secrets, and that there is such a kind."""
+KINDS = {
+    "Secret": ("/api/v1", "secrets"),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "StatefulSet": ("/apis/apps/v1", "statefulsets"),
+}
 
-    def __init__(self, namespace, secrets):
-        found = {f"/api/v1/namespaces/{namespace}/secrets/{it['metadata']['name']}": it for it in secrets}
-        kinds = [{"name": "secrets", "namespaced": True, "kind": "Secret", "verbs": ["get", "list"]}]
-        found["/api/v1"] = {"kind": "APIResourceList", "groupVersion": "v1", "resources": kinds}
+
+class Cluster:
+    """The part of a cluster that the function `lookup` sees: some objects, and that there are such kinds."""
+
+    def __init__(self, namespace, objects):
+        found = {}
+        for it in objects:
+            group, plural = KINDS[it["kind"]]
+            found[f"{group}/namespaces/{namespace}/{plural}/{it['metadata']['name']}"] = it
+        for kind, (group, plural) in KINDS.items():
+            version = group.removeprefix("/apis/").removeprefix("/api/")
+            kinds = found.setdefault(group, {"kind": "APIResourceList", "groupVersion": version, "resources": []})
+            known = {"name": plural, "namespaced": True, "kind": kind, "verbs": ["get", "list"]}
+            kinds["resources"].append(known)
         absent = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
 
         class Answer(http.server.BaseHTTPRequestHandler):

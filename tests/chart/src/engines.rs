@@ -13,6 +13,9 @@ use crate::objects::Object;
 /// What is rendered for where a test does not say.
 pub const KUBERNETES: &str = "1.37.0";
 
+/// Where the agent's image comes from in all that is rendered here.
+pub const REGISTRY: &str = "registry.example.com";
+
 /// The oldest minor of Kubernetes that the chart claims.
 pub const OLDEST: &str = "1.25";
 
@@ -40,8 +43,17 @@ pub struct Case {
 }
 
 impl Case {
-    /// These values, for the release `rel`.
+    /// These values, for the release `rel`. Where they say nothing of images, the agent's comes from a registry.
     pub fn new(values: &str) -> Self {
+        let speaks = |line: &str| ["global:", "images:"].iter().any(|section| line.starts_with(section));
+        if values.lines().any(speaks) {
+            return Self::bare(values);
+        }
+        Self::bare(&format!("global: {{imageRegistry: {REGISTRY}}}\n{values}"))
+    }
+
+    /// These values and nothing else, for the release `rel`.
+    pub fn bare(values: &str) -> Self {
         Self { values: values.to_owned(), release: "rel".to_owned(), kubernetes: KUBERNETES.to_owned() }
     }
 
@@ -51,7 +63,7 @@ impl Case {
     /// Where there is none.
     pub fn of_chart(name: &str) -> Self {
         let path = chart().join(format!("ci/{name}-values.yaml"));
-        Self::new(
+        Self::bare(
             &std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
         )
     }
@@ -157,13 +169,21 @@ fn render(engine: Engine, case: &Case) -> Outcome {
         .clone()
 }
 
-/// Renders it with the engine of Helm 4, on a cluster that holds these secrets.
+/// Renders it with the engine of Helm 4, on a cluster that holds these objects.
 ///
 /// # Panics
 /// Where it is refused.
 #[track_caller]
-pub fn render_beside(case: &Case, secrets: &[Value]) -> Arc<Rendered> {
-    four(case, &json!({ "secrets": secrets })).unwrap_or_else(|error| panic!("{error}"))
+pub fn render_beside(case: &Case, objects: &[Value]) -> Arc<Rendered> {
+    try_beside(case, objects).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same, for what may be refused.
+///
+/// # Errors
+/// What Helm says, where it is.
+pub fn try_beside(case: &Case, objects: &[Value]) -> Result<Arc<Rendered>, String> {
+    four(case, &json!({ "objects": objects }))
 }
 
 fn four(case: &Case, further: &Value) -> Outcome {

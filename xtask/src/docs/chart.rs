@@ -20,7 +20,7 @@ the entry point of your own image. [The quick reference](../../docs/QUICKREF-kub
 `ci/` are complete examples, each of them tested.
 
 ```console
-$ helm install try charts/attune --namespace try --create-namespace --values charts/attune/ci/quickstart-values.yaml
+$ helm install try charts/attune --namespace try --create-namespace --values charts/attune/ci/quickstart-values.yaml --set images.agent.repository=git.example.com/team/attune/agent
 ```
 
 This page is written from `values.yaml` by `cargo xtask docs`; what is to be changed is changed there.

@@ -27,8 +27,10 @@ spec:
 restartPolicy: OnFailure
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- with .Values.agentWorkerDefaults.podSecurityContext }}
 securityContext:
-  {{- include "attune.ownPodSecurityContext" . | nindent 2 }}
+  {{- include "attune.podSecurityContext" (dict "root" $ "context" .) | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "attune.migratePod" -}}

@@ -15,7 +15,8 @@ const POOLS: &[(&str, &str)] = &[("python", "examples.python_words"), ("busybox"
 #[test]
 fn the_quickstart_runs_and_a_second_run_finds_everything_in_place() {
     let Some(engine) = Engine::shared() else { return };
-    let cluster = Cluster::alone(engine, "quickstart").image("attune/agent:", dist::loader().into());
+    let cluster = Cluster::alone(engine, "quickstart")
+        .image("registry.example.com/attune/agent:", dist::loader().into());
     let case = Case::of_chart("quickstart");
     let first = render_beside(&case, &[]);
     run(&cluster, &first, "first", 1);
@@ -28,7 +29,7 @@ fn the_quickstart_runs_and_a_second_run_finds_everything_in_place() {
 fn run(cluster: &Cluster, rendered: &Rendered, revision: &str, number: usize) {
     let mut pods = install(cluster, rendered, revision);
     let told = helm_test(cluster, rendered);
-    assert_eq!(told.len(), POOLS.len());
+    assert_eq!(told.len(), 2 * POOLS.len(), "what is there, and one execution");
     let database = take(&mut pods, "rel-attune-postgresql").pop().expect("a database");
     for (pool, action) in POOLS {
         let workers = take(&mut pods, &format!("rel-attune-agent-worker-{pool}"));

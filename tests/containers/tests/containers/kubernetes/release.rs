@@ -64,7 +64,8 @@ fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     let Some(engine) = Engine::shared() else { return };
     let site = Site::for_direct_submissions(engine, "release");
     site.action("environment", "env");
-    let cluster = Cluster::beside_servers(engine, "release").image("attune/agent:", dist::loader().into());
+    let cluster = Cluster::beside_servers(engine, "release")
+        .image("registry.example.com/attune/agent:", dist::loader().into());
     let cluster = cluster.claim("attune-attune-packs", site.packs());
     cluster.apply(&objects(&site));
     let artifacts = cluster.bound("attune-attune-artifacts");
@@ -74,7 +75,7 @@ fn pools_beside_a_release_use_what_is_its_own_under_its_names() {
     let mut full = take(&mut pods, "rel-attune-agent-worker-full");
     let mut ruby = take(&mut pods, "rel-attune-agent-worker-any-thing");
     assert_eq!((full.len(), ruby.len(), pods.len()), (1, 2, 0));
-    assert_eq!(helm_test(&cluster, &rendered).len(), 2);
+    assert_eq!(helm_test(&cluster, &rendered).len(), 4);
     for (workers, pool, action) in [
         (&full, "full", "examples.python_words"),
         (&full, "full", "examples.node_group"),

@@ -1,6 +1,6 @@
 //! From one version of a pool to the next, with executions running.
 
-use chart_tests::engines::Case;
+use chart_tests::engines::{Case, REGISTRY};
 use container_tests::Engine;
 use container_tests::kubernetes::Cluster;
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ use crate::site::Site;
 /// As many as one worker runs at once, and as many again to wait for it.
 const EXECUTIONS: usize = 20;
 
+/// The claim that the site's packs are on.
+const PACKS: &str = "packs";
+
 /// Takes long enough to be found running, and fails where it has run before.
 const ONCE: &str = "mkdir \"/opt/attune/artifacts/ran-$ATTUNE_EXEC_ID\" || exit 9\nsleep 3";
 
@@ -20,9 +23,14 @@ fn pool(site: &Site, more: &Value) -> Case {
     let [database, broker] = site.urls();
     let mut pool = json!({ "name": "shell", "image": "docker.io/library/busybox:1.36" });
     pool.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    let values =
-        json!({ "database": { "url": database }, "rabbitmq": { "url": broker }, "agentWorkers": [pool] });
-    Case::new(&values.to_string())
+    let values = json!({
+        "global": { "imageRegistry": REGISTRY },
+        "database": { "url": database },
+        "rabbitmq": { "url": broker },
+        "sharedStorage": { "packs": { "existingClaim": PACKS } },
+        "agentWorkers": [pool],
+    });
+    Case::bare(&values.to_string())
 }
 
 #[test]
@@ -30,8 +38,9 @@ fn no_execution_is_lost_from_one_version_to_the_next() {
     let Some(engine) = Engine::shared() else { return };
     let site = Site::new(engine, "rollout");
     site.action("once", ONCE);
-    let cluster = Cluster::beside_servers(engine, "rollout").image("attune/agent:", dist::loader().into());
-    let cluster = cluster.claim("rel-attune-packs", site.packs());
+    let cluster = Cluster::beside_servers(engine, "rollout")
+        .image("registry.example.com/attune/agent:", dist::loader().into());
+    let cluster = cluster.claim(PACKS, site.packs());
     // The one has a directory that is its own from the first; the other has the top of a volume that all may write to.
     let old = pool(&site, &json!({ "logLevel": "debug" })).rendered();
     let top = json!({ "name": "ATTUNE_WORK_DIR", "value": "/opt/attune/work" });
