@@ -147,7 +147,7 @@ fn a_failure_is_in_the_row_and_in_the_execution() {
     let worker = site.worker("w");
     let execution = wire.hand(wire.worker("w"), "my.show", &json!({}));
     wire.await_completion(execution);
-    assert_eq!(wire.result(execution)["reason"], "environment_failed");
+    assert_eq!(wire.result(execution)["_agent"]["reason"], "environment_failed");
     let row = wire.row(ROW);
     assert_eq!((&row["status"], &row["claim_expires_at"]), (&json!("failed"), &json!(null)), "{row:#}");
     assert!(

@@ -13,6 +13,7 @@ mod hostile;
 mod messages;
 mod outages;
 mod registration;
+mod results;
 mod runtimes;
 mod scaling;
 mod secrecy;

@@ -179,10 +179,13 @@ fn what_cannot_be_opened_fails_those_that_need_it_and_nobody_else() {
     wire.await_completion(needing);
     let result = wire.result(needing);
     println!("secrets: {result}");
-    assert_eq!((wire.status(needing).as_str(), &result["reason"]), ("failed", &json!("secret_unavailable")));
+    assert_eq!(
+        (wire.status(needing).as_str(), &result["_agent"]["reason"]),
+        ("failed", &json!("secret_unavailable"))
+    );
     let error = result["error"].as_str().expect("text");
     assert!(error.contains("`s.token`") && error.contains("`token`"), "{error}");
-    assert!(result["hint"].as_str().expect("text").contains("security.encryption_key"));
+    assert!(result["_agent"]["hint"].as_str().expect("text").contains("security.encryption_key"));
     // Whoever has a value of their own needs no key.
     let given = wire.hand(number, "my.needs", &json!({"token": "mine"}));
     wire.await_completion(given);
@@ -196,7 +199,7 @@ fn what_cannot_be_opened_fails_those_that_need_it_and_nobody_else() {
         wire.await_completion(scheduled.id);
         let result = wire.result(scheduled.id);
         println!("secrets: {result}");
-        assert_eq!(result["reason"], "secret_unavailable");
+        assert_eq!(result["_agent"]["reason"], "secret_unavailable");
         assert!(result["error"].as_str().expect("text").contains(&format!("`{path}`")), "{result}");
     }
     worker.drain();
@@ -275,8 +278,8 @@ fn without_a_secret_nothing_is_signed_and_a_worker_that_needs_one_does_not_start
     let worker = site.worker("w");
     let result = permitted(wire.worker("w"));
     println!("secrets: {result}");
-    assert_eq!(result["reason"], "token_unavailable");
-    assert!(result["hint"].as_str().expect("text").contains("security.jwt_secret"));
+    assert_eq!(result["_agent"]["reason"], "token_unavailable");
+    assert!(result["_agent"]["hint"].as_str().expect("text").contains("security.jwt_secret"));
     worker.drain();
 
     let mut command = site.worker_command("w");
@@ -344,7 +347,7 @@ fn secrets_that_an_action_returns_are_kept_encrypted_and_nowhere_else() {
     wire.await_completion(broken);
     let result = wire.result(broken);
     println!("secrets: {result}");
-    assert!(result["output_error"].is_string() && !result.to_string().contains(secret), "{result}");
+    assert!(result["_agent"]["output_error"].is_string() && !result.to_string().contains(secret), "{result}");
     assert_eq!(kept(broken), [Value::Null; 0]);
 
     // A row that somebody else has ended keeps nothing of a late outcome.
@@ -364,7 +367,7 @@ fn secrets_that_an_action_returns_are_kept_encrypted_and_nowhere_else() {
     let keyless = site.worker("w");
     let login = wire.hand(wire.worker("w"), "my.login", &json!({}));
     wire.await_completion(login);
-    assert_eq!(wire.result(login)["reason"], "secret_unavailable");
+    assert_eq!(wire.result(login)["_agent"]["reason"], "secret_unavailable");
     keyless.drain();
 }
 

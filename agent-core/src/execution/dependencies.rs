@@ -31,8 +31,17 @@ pub(super) async fn ready(
             }
             Ok(Some(environment))
         }
-        Err(NotReady::Failed(outcome)) => Err(outcome),
+        Err(NotReady::Failed(outcome)) => Err(Box::new(with_log_for_others(*outcome, workshop).await)),
         Err(NotReady::Stopped(why)) => Err(Box::new(stopped(why))),
+    }
+}
+
+/// The log of a build is told where others can open it, too: beside the logs of executions, on a volume that is shared.
+async fn with_log_for_others(outcome: Outcome, workshop: &Workshop) -> Outcome {
+    let artifacts = workshop.artifacts.clone();
+    match tokio::task::spawn_blocking(move || artifacts.are_shared()).await {
+        Ok(true) => outcome,
+        Ok(false) | Err(_) => outcome.without_logs(),
     }
 }
 

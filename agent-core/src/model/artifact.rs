@@ -98,6 +98,13 @@ pub struct NewLog {
     pub bytes: u64,
 }
 
+impl NewLog {
+    /// `artifact.ref` of the artifact that it becomes a version of.
+    pub fn artifact_ref(&self) -> String {
+        format!("{}.{}.log", self.action_ref, self.stream)
+    }
+}
+
 /// A version of an artifact whose content is a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileVersion {
