@@ -455,3 +455,50 @@ fn the_agents_own_credentials_are_covered_where_an_action_has_come_by_them() {
     assert_eq!(wire.result(told)["stdout"], "***\n***\n");
     worker.drain();
 }
+
+#[test]
+fn a_key_that_is_not_encrypted_is_configuration_and_seen_by_everybody() {
+    let site = Site::shared("secrets_plain");
+    let wire = Wire::new(&site);
+    let url = "https://api.example.com/v1";
+    let read = "read -r line\n";
+    site.action("text", &format!("{read}echo \"$line\"; echo \"$line\" >&2\n"), "output_format: text\n");
+    site.action("data", &format!("{read}echo \"$line\"\n"), "output_format: json\n");
+    site.action("fail", &format!("{read}echo \"$line\" >&2; exit 3\n"), "");
+    let worker = worker(&site);
+    let number = wire.worker("w");
+    let action = |name: &str| format!("'action', (SELECT id FROM action WHERE ref = 'my.{name}')");
+    let secret = json!(encrypt(KEY, &json!("xyzzy-encrypted")));
+    for name in ["text", "data", "fail"] {
+        let owner = ("owner_type, owner_action", action(name));
+        let owner = (owner.0, owner.1.as_str());
+        add_key(&wire, owner, &format!("a.{name}_hidden"), "hidden", (true, &secret));
+    }
+    add_key(&wire, ("owner_type", "'system'"), "s.api", "api", (false, &json!(url)));
+    let place = json!({"region": "north-west-1", "accounts": [1_234_567_890_123_i64]});
+    let pack = ("owner_type, owner_pack", "'pack', (SELECT id FROM pack WHERE ref = 'my')");
+    add_key(&wire, pack, "p.place", "place", (false, &place));
+    // What the schema declares secret is one, though its key is not encrypted.
+    wire.execute("UPDATE action SET param_schema = '{\"pin\": {\"type\": \"string\", \"secret\": true}}' WHERE pack_ref = 'my'");
+    add_key(&wire, ("owner_type", "'system'"), "s.pin", "pin", (false, &json!("plugh-declared")));
+
+    let parameters = json!({"api": url, "place": place, "hidden": "***", "pin": "***"});
+    let data = wire.run(number, "my.data", &json!({}));
+    assert_eq!(data["data"], parameters);
+    let seen = |text: &str| serde_json::from_str::<Value>(text.trim()).expect("what was handed over");
+    let text = wire.hand(number, "my.text", &json!({}));
+    wire.await_completion(text);
+    assert_eq!(seen(wire.result(text)["stdout"].as_str().expect("text")), parameters);
+    for stream in ["stdout", "stderr"] {
+        let log = site.path(&format!("artifacts/execution_{text}/{stream}.log"));
+        assert_eq!(seen(&std::fs::read_to_string(log).expect("a log")), parameters, "{stream}");
+    }
+    let failed = wire.run(number, "my.fail", &json!({}));
+    assert_eq!(seen(failed["error"].as_str().expect("text")), parameters);
+    let log = worker.drain().join("\n");
+    assert!(
+        log.contains(url) && !log.contains("xyzzy-encrypted") && !log.contains("plugh-declared"),
+        "{log}"
+    );
+    assert!(!log.contains("the key `"), "nothing of them was to be covered: {log}");
+}
