@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::mixed_pack::{Came, MixedPack};
 use crate::support::{Gate, Plane, Ran, Worker, agent, await_end};
 
 /// A runtime of the pack's own, whose environments are a directory with a copy of the manifest. Its install command tells
@@ -495,4 +496,20 @@ fn a_perl_action_has_its_modules() {
     command.env("PERL_CPANM_OPT", format!("--mirror file://{} --mirror-only --notest", mirror.display()));
     let _worker = Worker::start(&mut command);
     assert_eq!(completed(&plane), json!({"word": "small"}));
+}
+
+#[test]
+fn what_is_broken_for_one_runtime_of_a_pack_is_nothing_to_the_others() {
+    let plane = Plane::new();
+    let directory = plane.file("mixed");
+    let pack = MixedPack::write(&directory);
+    // Its packs have to be there before it reads them.
+    let registered = || assert_eq!(plane.register(&directory).code, 0);
+    registered();
+    let _worker = plane.worker();
+    pack.assert_apart(registered, |action| {
+        let ended = plane.run(&[action]);
+        let text = |key: &str| ended[key].as_str().unwrap_or_default().to_owned();
+        Came { reason: text("reason"), stdout: text("stdout"), error: text("error") }
+    });
 }

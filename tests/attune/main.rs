@@ -11,6 +11,8 @@ mod environments;
 mod health;
 mod hostile;
 mod messages;
+#[path = "../mixed_pack.rs"]
+mod mixed_pack;
 mod outages;
 mod registration;
 mod results;
