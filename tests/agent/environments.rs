@@ -513,3 +513,29 @@ fn what_is_broken_for_one_runtime_of_a_pack_is_nothing_to_the_others() {
         Came { reason: text("reason"), stdout: text("stdout"), error: text("error") }
     });
 }
+
+#[test]
+fn an_environment_that_would_hold_nothing_is_not_missed() {
+    let slow = Slow::new();
+    let definition = json!({
+        "ref": "my.node", "name": "node", "aliases": ["shell"],
+        "execution_config": {
+            "interpreter": {"binary": "/bin/sh", "args": [], "file_extension": ".node"},
+            // As in an image that has an interpreter and nothing to install with.
+            "environment": {"env_type": "node_modules", "create_command": ["mkdir", "{env_dir}"]},
+            "dependencies": {"manifest_file": "package.json", "install_command": ["no-such-installer"]},
+            "env_vars": {"WHERE": "{env_dir}"}
+        }
+    });
+    slow.write("runtimes/node.yaml", &definition.to_string());
+    slow.write("package.json", "{\"private\": true, \"type\": \"module\"}");
+    slow.action("bare", "node", "echo \"<$WHERE>\"\n", "");
+    let worker = slow.plane.worker();
+    assert_eq!(slow.plane.run(&["my.bare"])["stdout"], "<>\n");
+    worker.wait_for("its manifest asks for nothing");
+    slow.write("package.json", "{\"dependencies\": {\"ms\": \"2\"}}");
+    slow.register();
+    let ended = slow.plane.run(&["my.bare"]);
+    assert_eq!(ended["reason"], "environment_failed", "{ended}");
+    assert!(ended["error"].as_str().is_some_and(|error| error.contains("no-such-installer")), "{ended}");
+}

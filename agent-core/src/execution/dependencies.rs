@@ -31,17 +31,30 @@ pub(super) async fn ready(
             }
             Ok(Some(environment))
         }
-        Err(NotReady::Failed(outcome)) => Err(Box::new(with_log_for_others(*outcome, workshop).await)),
+        Err(NotReady::Failed(outcome)) => without(spec, outcome, workshop).await,
         Err(NotReady::Stopped(why)) => Err(Box::new(stopped(why))),
     }
 }
 
-/// The log of a build is told where others can open it, too: beside the logs of executions, on a volume that is shared.
-async fn with_log_for_others(outcome: Outcome, workshop: &Workshop) -> Outcome {
+/// What becomes of an execution whose environment could not be built: it goes on where nothing would have been in it.
+/// Otherwise the log of the build is told, where others can open it: it is beside the logs of executions.
+async fn without(
+    spec: EnvironmentSpec,
+    outcome: Box<Outcome>,
+    workshop: &Workshop,
+) -> Result<Option<Environment>, Box<Outcome>> {
     let artifacts = workshop.artifacts.clone();
-    match tokio::task::spawn_blocking(move || artifacts.are_shared()).await {
-        Ok(true) => outcome,
-        Ok(false) | Err(_) => outcome.without_logs(),
+    let looking = tokio::task::spawn_blocking(move || (spec.asks_for_nothing(), artifacts.are_shared()));
+    match looking.await {
+        Ok((true, _)) => {
+            tracing::warn!(
+                error = outcome.error(),
+                "an action runs without an environment that could not be built: its manifest asks for nothing"
+            );
+            Ok(None)
+        }
+        Ok((false, true)) => Err(outcome),
+        Ok((false, false)) | Err(_) => Err(Box::new(outcome.without_logs())),
     }
 }
 
