@@ -26,7 +26,7 @@ fn what_ran_when_the_worker_was_killed_is_abandoned_and_what_was_queued_runs() {
     plane.run(&["core.noop"]);
     next.drain();
     let rows = plane.query(
-        "SELECT status, json_extract(result, '$.reason'), count(*), min(json_extract(result, '$.error')) \
+        "SELECT status, json_extract(result, '$._agent.reason'), count(*), min(json_extract(result, '$.error')) \
          FROM execution GROUP BY 1, 2 ORDER BY 1",
     );
     assert_eq!(

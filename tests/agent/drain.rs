@@ -35,7 +35,7 @@ fn what_does_not_end_within_the_grace_is_ended_and_says_so() {
     worker.signal(Signal::TERM);
     assert_eq!(worker.exit_code(), 0);
     await_end(&action);
-    let rows = plane.query("SELECT status, json_extract(result, '$.reason') FROM execution");
+    let rows = plane.query("SELECT status, json_extract(result, '$._agent.reason') FROM execution");
     assert_eq!(rows, [["abandoned", "worker_stopped"]]);
 }
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::mixed_pack::{Came, MixedPack};
 use crate::support::{Gate, Plane, Ran, Worker, agent, await_end};
 
 /// A runtime of the pack's own, whose environments are a directory with a copy of the manifest. Its install command tells
@@ -495,4 +496,46 @@ fn a_perl_action_has_its_modules() {
     command.env("PERL_CPANM_OPT", format!("--mirror file://{} --mirror-only --notest", mirror.display()));
     let _worker = Worker::start(&mut command);
     assert_eq!(completed(&plane), json!({"word": "small"}));
+}
+
+#[test]
+fn what_is_broken_for_one_runtime_of_a_pack_is_nothing_to_the_others() {
+    let plane = Plane::new();
+    let directory = plane.file("mixed");
+    let pack = MixedPack::write(&directory);
+    // Its packs have to be there before it reads them.
+    let registered = || assert_eq!(plane.register(&directory).code, 0);
+    registered();
+    let _worker = plane.worker();
+    pack.assert_apart(registered, |action| {
+        let ended = plane.run(&[action]);
+        let text = |key: &str| ended[key].as_str().unwrap_or_default().to_owned();
+        Came { reason: text("reason"), stdout: text("stdout"), error: text("error") }
+    });
+}
+
+#[test]
+fn an_environment_that_would_hold_nothing_is_not_missed() {
+    let slow = Slow::new();
+    let definition = json!({
+        "ref": "my.node", "name": "node", "aliases": ["shell"],
+        "execution_config": {
+            "interpreter": {"binary": "/bin/sh", "args": [], "file_extension": ".node"},
+            // As in an image that has an interpreter and nothing to install with.
+            "environment": {"env_type": "node_modules", "create_command": ["mkdir", "{env_dir}"]},
+            "dependencies": {"manifest_file": "package.json", "install_command": ["no-such-installer"]},
+            "env_vars": {"WHERE": "{env_dir}"}
+        }
+    });
+    slow.write("runtimes/node.yaml", &definition.to_string());
+    slow.write("package.json", "{\"private\": true, \"type\": \"module\"}");
+    slow.action("bare", "node", "echo \"<$WHERE>\"\n", "");
+    let worker = slow.plane.worker();
+    assert_eq!(slow.plane.run(&["my.bare"])["stdout"], "<>\n");
+    worker.wait_for("its manifest asks for nothing");
+    slow.write("package.json", "{\"dependencies\": {\"ms\": \"2\"}}");
+    slow.register();
+    let ended = slow.plane.run(&["my.bare"]);
+    assert_eq!(ended["reason"], "environment_failed", "{ended}");
+    assert!(ended["error"].as_str().is_some_and(|error| error.contains("no-such-installer")), "{ended}");
 }

@@ -16,6 +16,8 @@ mod init;
 mod install;
 mod limits;
 mod mistakes;
+#[path = "../mixed_pack.rs"]
+mod mixed_pack;
 mod output;
 mod parameters;
 mod probe;

@@ -96,7 +96,8 @@ fn a_drain_leaves_nothing_and_says_so() {
             worker.wait_for("an execution has ended");
             crate::support::await_end(&worker.pid().to_string());
             let result = plane.query("SELECT result FROM execution").remove(0).remove(0);
-            (pids, serde_json::from_str(&result).expect("JSON"))
+            let result: Value = serde_json::from_str(&result).expect("JSON");
+            (pids, agent_core::model::shown_result(&result).into())
         },
         &Expected { status: "abandoned", reason: "worker_stopped", signal: "" },
     );

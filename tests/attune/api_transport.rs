@@ -51,8 +51,11 @@ fn logs_go_to_the_api_while_the_action_runs_and_are_stored_there() {
     assert_eq!(text(&api, &live).as_deref(), Some("begun\ndone\n"));
     assert_eq!(text(&api, "my/slow/stdout/log/v1.txt").as_deref(), Some("begun\ndone\n"));
     assert_eq!(text(&api, "my/slow/stderr/log/v1.txt").as_deref(), Some("err\n"));
-    let stored = site.path("artifacts/my/slow/stderr/log/v1.txt");
-    assert_eq!(wire.result(execution)["stderr_log"], json!(stored));
+    // There is no file here that anybody could open: the artifact is named, and no path.
+    let result = wire.result(execution);
+    assert_eq!(result["_agent"]["logs"], json!({"stderr": {"artifact": "my.slow.stderr.log"}}), "{result}");
+    assert!(result.get("stderr_log").is_none(), "{result}");
+    assert_eq!(wire.value("SELECT count(*) FROM artifact WHERE ref = 'my.slow.stderr.log'"), json!(1));
     assert_eq!(
         wire.value("SELECT array_agg(size_bytes ORDER BY size_bytes) FROM artifact_version"),
         json!([4, 11])
@@ -271,7 +274,7 @@ fn a_hostile_archive_is_refused_and_told() {
     let execution = wire.hand(wire.worker("w"), "my.talk", &json!({}));
     wire.await_completion(execution);
     assert_eq!(wire.status(execution), "failed");
-    assert_eq!(wire.result(execution)["reason"], "pack_missing");
+    assert_eq!(wire.result(execution)["_agent"]["reason"], "pack_missing");
     assert!(!site.path("packs/my").exists());
     assert!(site.path("packs/core/pack.yaml").is_file(), "the others are there");
     let log = worker.drain().join("\n");

@@ -214,7 +214,7 @@ fn a_worker_that_is_killed_between_claim_and_acknowledgement_does_not_run_it_aga
     wire.await_completion(execution);
     own.assert_goes_on(number);
     assert_eq!((wire.status(execution).as_str(), own.runs(execution)), ("abandoned", 0));
-    assert_eq!(wire.result(execution)["reason"], "worker_lost");
+    assert_eq!(wire.result(execution)["_agent"]["reason"], "worker_lost");
     assert_eq!(wire.story(execution), ["running→abandoned", "Abandoned"]);
     worker.drain();
 }

@@ -147,8 +147,8 @@ fn submit_without_an_executor_says_so_and_names_the_way_without_one() {
     // Nor without a worker: what nobody can take ends, with its reason.
     let ran = site.run(&["submit", "core.noop", "--direct"]);
     ran.assert_refused(69, "no worker that takes work can run core.noop", "start a worker");
-    let failed =
-        wire.row("SELECT status, result->>'reason' AS reason FROM execution ORDER BY id DESC LIMIT 1");
+    let failed = wire
+        .row("SELECT status, result->'_agent'->>'reason' AS reason FROM execution ORDER BY id DESC LIMIT 1");
     assert_eq!(failed, json!({"status": "failed", "reason": "no_compatible_worker"}));
 }
 

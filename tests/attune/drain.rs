@@ -104,7 +104,7 @@ fn a_full_worker_hands_its_queue_over_ends_what_it_can_and_leaves_in_time() {
     assert!(took <= GRACE, "{took:?}");
     for execution in &long {
         assert_eq!(wire.status(*execution), "abandoned");
-        assert_eq!(wire.result(*execution)["reason"], "worker_stopped");
+        assert_eq!(wire.result(*execution)["_agent"]["reason"], "worker_stopped");
     }
     for execution in short.iter().chain(&queued) {
         assert_eq!(wire.status(*execution), "completed");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::mixed_pack::{Came, MixedPack};
 use crate::site::{Gate, PATIENCE, Site, lines};
 use crate::wire::{EVENTS, Wire, until};
 
@@ -147,7 +148,7 @@ fn a_failure_is_in_the_row_and_in_the_execution() {
     let worker = site.worker("w");
     let execution = wire.hand(wire.worker("w"), "my.show", &json!({}));
     wire.await_completion(execution);
-    assert_eq!(wire.result(execution)["reason"], "environment_failed");
+    assert_eq!(wire.result(execution)["_agent"]["reason"], "environment_failed");
     let row = wire.row(ROW);
     assert_eq!((&row["status"], &row["claim_expires_at"]), (&json!("failed"), &json!(null)), "{row:#}");
     assert!(
@@ -186,5 +187,31 @@ fn a_registered_pack_is_prepared_and_a_deleted_one_cleared_once_nobody_uses_it()
     assert_eq!(wire.result(late)["stdout"], "first\n", "it was used, so it stayed");
     assert!(until(PATIENCE, || !site.path("envs/my").exists()), "{:?}", builds(&site));
     assert_eq!(lines(&site.path("begun")).len(), 1);
+    worker.drain();
+}
+
+#[test]
+fn what_is_broken_for_one_runtime_of_a_pack_is_nothing_to_the_others() {
+    let site = Site::shared("environment_mixed");
+    let wire = Wire::new(&site);
+    let directory = site.path("mixed");
+    let pack = MixedPack::write(&directory);
+    let worker = site.worker("w");
+    let number = wire.worker("w");
+    let register = || {
+        site.expect(&["pack", "register", directory.to_str().expect("a path that is text")]);
+        // Every environment is begun ahead of time, too; executions come while that goes on, and after it has failed.
+        let news = json!({"pack_id": 2, "pack_ref": "mixed", "version": "0.1.0", "runtime_names": ["shell"]});
+        wire.send(EVENTS, "pack.registered", "PackRegistered", &news);
+    };
+    pack.assert_apart(register, |action| {
+        let result = wire.run(number, action, &json!({}));
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        Came {
+            reason: text(&result["_agent"]["reason"]),
+            stdout: text(&result["stdout"]),
+            error: text(&result["error"]),
+        }
+    });
     worker.drain();
 }

@@ -12,9 +12,12 @@ mod fleet;
 mod health;
 mod hostile;
 mod messages;
+#[path = "../mixed_pack.rs"]
+mod mixed_pack;
 mod outages;
 mod own_files;
 mod registration;
+mod results;
 mod runtimes;
 mod scaling;
 mod secrecy;

@@ -33,6 +33,9 @@ fn assert_shaped(heard: &Message, recorded: &Value) {
     assert_eq!(heard.body["message_type"], wanted["message_type"]);
     let (payload, wanted) = (&heard.body["payload"], &wanted["payload"]);
     assert_eq!(keys(payload), keys(wanted));
+    if wanted.get("result").is_some() {
+        assert_result(&payload["result"], &wanted["result"]);
+    }
     for (key, value) in wanted.as_object().expect("an object") {
         assert_eq!(std::mem::discriminant(&payload[key]), std::mem::discriminant(value), "{key}: {payload}");
     }
@@ -41,6 +44,22 @@ fn assert_shaped(heard: &Message, recorded: &Value) {
         assert!(text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z'), "{moment}: {text}");
     }
     assert_properties(heard);
+}
+
+/// That a result has the reference's keys, of the same types, and beyond them nothing but our own one. Which texts there
+/// are depends on what the action has printed.
+fn assert_result(result: &Value, recorded: &Value) {
+    let printed = ["stdout", "stderr_log"];
+    let rest = |value: &Value| -> BTreeSet<String> {
+        keys(value).into_iter().filter(|key| !printed.contains(key)).map(str::to_owned).collect()
+    };
+    let mut expected = rest(recorded);
+    expected.insert("_agent".to_owned());
+    assert_eq!(rest(result), expected);
+    for key in keys(result).intersection(&keys(recorded)) {
+        let (ours, theirs) = (&result[*key], &recorded[*key]);
+        assert_eq!(std::mem::discriminant(ours), std::mem::discriminant(theirs), "{key}: {result}");
+    }
 }
 
 fn assert_properties(heard: &Message) {
@@ -179,7 +198,7 @@ fn an_action_whose_row_is_gone_is_number_0() {
     let late = wire.hand(number, "my.wait", &json!({}));
     assert_completion(&wire, late, "Failed");
     assert_eq!(wire.await_completion(late).body["payload"]["action_id"], 0);
-    assert_eq!(wire.result(late)["reason"], "action_missing");
+    assert_eq!(wire.result(late)["_agent"]["reason"], "action_missing");
     gate.open(1);
     assert_eq!(wire.await_completion(running).body["payload"]["action_id"], action);
     worker.drain();

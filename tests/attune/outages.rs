@@ -179,7 +179,7 @@ fn a_worker_that_is_cut_off_ends_what_it_runs_and_says_so_when_it_can() {
     outage.postgres.start_again();
     assert!(outage.executor.await_heard(PATIENCE, |heard| completed(heard).len() == EXECUTIONS));
     assert_eq!(outage.rows("status"), vec![json!("abandoned"); EXECUTIONS]);
-    assert_eq!(outage.rows("result->'reason'"), vec![json!("worker_cut_off"); EXECUTIONS]);
+    assert_eq!(outage.rows("result->'_agent'->'reason'"), vec![json!("worker_cut_off"); EXECUTIONS]);
     assert_goes_on(&outage);
     outage.worker.drain();
 }

@@ -179,10 +179,13 @@ fn what_cannot_be_opened_fails_those_that_need_it_and_nobody_else() {
     wire.await_completion(needing);
     let result = wire.result(needing);
     println!("secrets: {result}");
-    assert_eq!((wire.status(needing).as_str(), &result["reason"]), ("failed", &json!("secret_unavailable")));
+    assert_eq!(
+        (wire.status(needing).as_str(), &result["_agent"]["reason"]),
+        ("failed", &json!("secret_unavailable"))
+    );
     let error = result["error"].as_str().expect("text");
     assert!(error.contains("`s.token`") && error.contains("`token`"), "{error}");
-    assert!(result["hint"].as_str().expect("text").contains("security.encryption_key"));
+    assert!(result["_agent"]["hint"].as_str().expect("text").contains("security.encryption_key"));
     // Whoever has a value of their own needs no key.
     let given = wire.hand(number, "my.needs", &json!({"token": "mine"}));
     wire.await_completion(given);
@@ -196,7 +199,7 @@ fn what_cannot_be_opened_fails_those_that_need_it_and_nobody_else() {
         wire.await_completion(scheduled.id);
         let result = wire.result(scheduled.id);
         println!("secrets: {result}");
-        assert_eq!(result["reason"], "secret_unavailable");
+        assert_eq!(result["_agent"]["reason"], "secret_unavailable");
         assert!(result["error"].as_str().expect("text").contains(&format!("`{path}`")), "{result}");
     }
     worker.drain();
@@ -275,8 +278,8 @@ fn without_a_secret_nothing_is_signed_and_a_worker_that_needs_one_does_not_start
     let worker = site.worker("w");
     let result = permitted(wire.worker("w"));
     println!("secrets: {result}");
-    assert_eq!(result["reason"], "token_unavailable");
-    assert!(result["hint"].as_str().expect("text").contains("security.jwt_secret"));
+    assert_eq!(result["_agent"]["reason"], "token_unavailable");
+    assert!(result["_agent"]["hint"].as_str().expect("text").contains("security.jwt_secret"));
     worker.drain();
 
     let mut command = site.worker_command("w");
@@ -344,7 +347,7 @@ fn secrets_that_an_action_returns_are_kept_encrypted_and_nowhere_else() {
     wire.await_completion(broken);
     let result = wire.result(broken);
     println!("secrets: {result}");
-    assert!(result["output_error"].is_string() && !result.to_string().contains(secret), "{result}");
+    assert!(result["_agent"]["output_error"].is_string() && !result.to_string().contains(secret), "{result}");
     assert_eq!(kept(broken), [Value::Null; 0]);
 
     // A row that somebody else has ended keeps nothing of a late outcome.
@@ -364,7 +367,7 @@ fn secrets_that_an_action_returns_are_kept_encrypted_and_nowhere_else() {
     let keyless = site.worker("w");
     let login = wire.hand(wire.worker("w"), "my.login", &json!({}));
     wire.await_completion(login);
-    assert_eq!(wire.result(login)["reason"], "secret_unavailable");
+    assert_eq!(wire.result(login)["_agent"]["reason"], "secret_unavailable");
     keyless.drain();
 }
 
@@ -451,4 +454,51 @@ fn the_agents_own_credentials_are_covered_where_an_action_has_come_by_them() {
     wire.await_completion(told);
     assert_eq!(wire.result(told)["stdout"], "***\n***\n");
     worker.drain();
+}
+
+#[test]
+fn a_key_that_is_not_encrypted_is_configuration_and_seen_by_everybody() {
+    let site = Site::shared("secrets_plain");
+    let wire = Wire::new(&site);
+    let url = "https://api.example.com/v1";
+    let read = "read -r line\n";
+    site.action("text", &format!("{read}echo \"$line\"; echo \"$line\" >&2\n"), "output_format: text\n");
+    site.action("data", &format!("{read}echo \"$line\"\n"), "output_format: json\n");
+    site.action("fail", &format!("{read}echo \"$line\" >&2; exit 3\n"), "");
+    let worker = worker(&site);
+    let number = wire.worker("w");
+    let action = |name: &str| format!("'action', (SELECT id FROM action WHERE ref = 'my.{name}')");
+    let secret = json!(encrypt(KEY, &json!("xyzzy-encrypted")));
+    for name in ["text", "data", "fail"] {
+        let owner = ("owner_type, owner_action", action(name));
+        let owner = (owner.0, owner.1.as_str());
+        add_key(&wire, owner, &format!("a.{name}_hidden"), "hidden", (true, &secret));
+    }
+    add_key(&wire, ("owner_type", "'system'"), "s.api", "api", (false, &json!(url)));
+    let place = json!({"region": "north-west-1", "accounts": [1_234_567_890_123_i64]});
+    let pack = ("owner_type, owner_pack", "'pack', (SELECT id FROM pack WHERE ref = 'my')");
+    add_key(&wire, pack, "p.place", "place", (false, &place));
+    // What the schema declares secret is one, though its key is not encrypted.
+    wire.execute("UPDATE action SET param_schema = '{\"pin\": {\"type\": \"string\", \"secret\": true}}' WHERE pack_ref = 'my'");
+    add_key(&wire, ("owner_type", "'system'"), "s.pin", "pin", (false, &json!("plugh-declared")));
+
+    let parameters = json!({"api": url, "place": place, "hidden": "***", "pin": "***"});
+    let data = wire.run(number, "my.data", &json!({}));
+    assert_eq!(data["data"], parameters);
+    let seen = |text: &str| serde_json::from_str::<Value>(text.trim()).expect("what was handed over");
+    let text = wire.hand(number, "my.text", &json!({}));
+    wire.await_completion(text);
+    assert_eq!(seen(wire.result(text)["stdout"].as_str().expect("text")), parameters);
+    for stream in ["stdout", "stderr"] {
+        let log = site.path(&format!("artifacts/execution_{text}/{stream}.log"));
+        assert_eq!(seen(&std::fs::read_to_string(log).expect("a log")), parameters, "{stream}");
+    }
+    let failed = wire.run(number, "my.fail", &json!({}));
+    assert_eq!(seen(failed["error"].as_str().expect("text")), parameters);
+    let log = worker.drain().join("\n");
+    assert!(
+        log.contains(url) && !log.contains("xyzzy-encrypted") && !log.contains("plugh-declared"),
+        "{log}"
+    );
+    assert!(!log.contains("the key `"), "nothing of them was to be covered: {log}");
 }

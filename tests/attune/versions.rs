@@ -77,8 +77,8 @@ fn what_the_image_does_not_satisfy_fails_with_what_it_has() {
         ("my.both", "required_runtime_missing", "no cobol"),
     ] {
         let result = wire.run(number, action, &json!({}));
-        assert_eq!(result["reason"], reason, "{result}");
-        assert!(result["hint"].as_str().is_some_and(|said| said.contains(hint)), "{result}");
+        assert_eq!(result["_agent"]["reason"], reason, "{result}");
+        assert!(result["_agent"]["hint"].as_str().is_some_and(|said| said.contains(hint)), "{result}");
         assert!(result["error"].as_str().is_some_and(|said| said.contains(action)), "{result}");
     }
     assert_eq!(wire.run(number, "my.fits", &json!({}))["stdout"], "fits\n");
@@ -102,7 +102,7 @@ fn the_code_of_an_ad_hoc_action_runs_with_its_parameters_as_variables() {
     let result = wire.run(number, "my.code", &parameters);
     // Nothing on standard input, nothing in the environment, and nobody else may read the script.
     assert_eq!(result["stdout"], "Ada's $(id)|3|x\n0\n-r--------\n0\n", "{result}");
-    assert_eq!(wire.run(number, "my.typo", &json!({}))["reason"], "entrypoint_missing");
+    assert_eq!(wire.run(number, "my.typo", &json!({}))["_agent"]["reason"], "entrypoint_missing");
     let left = std::fs::read_dir(site.path("work/w.private")).expect("the worker's own directory");
     assert_eq!(left.count(), 0, "private files go with their executions");
     worker.drain();

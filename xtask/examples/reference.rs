@@ -1,4 +1,4 @@
-//! Prints a table that only a library knows: `settings`, `reasons` or `catalogue`. Run by `cargo xtask docs`.
+//! Prints a table that only a library knows: `settings`, `reasons`, `result` or `catalogue`. Run by `cargo xtask docs`.
 //!
 //! An example, because examples may have what `xtask` itself must not: dependencies.
 
@@ -7,12 +7,13 @@
 use std::process::ExitCode;
 
 use agent_core::config::SETTINGS;
-use agent_core::model::Reason;
+use agent_core::model::{Reason, ResultField};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("settings") => settings(),
         Some("reasons") => reasons(),
+        Some("result") => result(),
         Some("catalogue") => catalogue(),
         _ => return ExitCode::from(2),
     }
@@ -35,6 +36,16 @@ fn reasons() {
     for reason in Reason::ALL {
         let hint = reason.hint().unwrap_or_default();
         row([&code(reason.code()), reason.status().as_str(), reason.meaning(), hint]);
+    }
+}
+
+/// What a result holds, by the names that it has in its row and in what is printed of it.
+fn result() {
+    row(["in `execution.result`", "whose", "printed as", "what it is", "what it says"]);
+    row(["---"; 5]);
+    for field in ResultField::ALL {
+        let whose = if field.is_of_reference() { "Attune's" } else { "this agent's" };
+        row([&code(field.place()), whose, &code(field.shown()), field.holds(), field.meaning()]);
     }
 }
 

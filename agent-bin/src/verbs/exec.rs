@@ -8,8 +8,8 @@ use agent_core::control_plane::Journal;
 use agent_core::control_plane::solo::Solo;
 use agent_core::execution::{self, Attempted, Claimed, Stop, Streams, stop_channel};
 use agent_core::model::{
-    Action, Execution, OutputFormat, ParameterDelivery, ParameterFormat, ParameterSpec, Parameters, Schema,
-    WorkOrder,
+    Action, Execution, OutputFormat, ParameterDelivery, ParameterFormat, ParameterSpec, Parameters,
+    ResultField, Schema, WorkOrder,
 };
 use agent_core::packs::{Library, install_builtin};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,8 +66,9 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<ExitCode, F
     let mut document = result_json(&execution);
     if let Some(fields) = document.as_object_mut() {
         // There is no row, so there is no number; and the logs end with the scratch directory.
-        for field in ["execution_id", "stdout_log", "stderr_log"] {
-            fields.shift_remove(field);
+        fields.shift_remove("execution_id");
+        for field in [ResultField::StdoutLog, ResultField::StderrLog] {
+            fields.shift_remove(field.shown());
         }
     }
     print(&format!("{document}\n"))?;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agent_core::model::{Execution, ExecutionId, ExecutionStatus};
+use agent_core::model::{Execution, ExecutionId, ExecutionStatus, ResultField, shown_result};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -112,17 +112,17 @@ fn show(execution: &Execution, as_json: bool) -> Result<(), Failure> {
 
 /// What came of it, in a sentence.
 fn sentence(execution: &Execution) -> String {
-    let result = execution.result.as_ref().unwrap_or(&Value::Null);
-    let text = |key: &str| result.get(key).and_then(Value::as_str);
+    let result = shown_result(execution.result.as_ref().unwrap_or(&Value::Null));
+    let text = |field: ResultField| result.get(field.shown()).and_then(Value::as_str);
     let mut sentence =
         format!("execution {} of {}: {}", execution.id, execution.action_ref, execution.status);
-    if let Some(duration) = result.get("duration_ms").and_then(Value::as_u64) {
+    if let Some(duration) = result.get(ResultField::Duration.shown()).and_then(Value::as_u64) {
         sentence.push_str(&format!(" after {duration} ms"));
     }
-    if let Some(error) = text("error") {
-        sentence.push_str(&format!(" ({})\n{error}", text("reason").unwrap_or("no reason given")));
+    if let Some(error) = text(ResultField::Error) {
+        sentence.push_str(&format!(" ({})\n{error}", text(ResultField::Reason).unwrap_or("no reason given")));
     }
-    if let Some(hint) = text("hint") {
+    if let Some(hint) = text(ResultField::Hint) {
         sentence.push_str(&format!("\n  hint: {hint}"));
     }
     sentence
@@ -134,8 +134,6 @@ pub(crate) fn result_json(execution: &Execution) -> Value {
     document.insert("execution_id".to_owned(), json!(execution.id));
     document.insert("action_ref".to_owned(), json!(execution.action_ref));
     document.insert("status".to_owned(), json!(execution.status));
-    if let Some(Value::Object(result)) = &execution.result {
-        document.extend(result.clone());
-    }
+    document.extend(execution.result.as_ref().map(shown_result).unwrap_or_default());
     Value::Object(document)
 }

@@ -5,7 +5,6 @@
 //! the end matters more: it goes ahead after a moment, or at once where the database cannot be reached, and the files
 //! follow.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::{Artifacts, Owed, Remote, Shared, WrittenLog, upload, volume};
 use crate::backoff::until_available;
 use crate::control_plane::{ArtifactRegistry, LogVersion};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ExecutionId, FileVersion, NewLog, Stream};
+use crate::model::{ExecutionId, FileVersion, LogPlace, NewLog, Stream};
 
 /// How long the end of an execution waits for its files.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,20 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long files are tried to be kept of which nothing is written down.
 pub(super) const TENACITY: Duration = Duration::from_mins(5);
 
-/// Where an execution's logs can be read, as far as that is known.
+/// Where an execution's logs can be read by others than this worker, as far as that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
     /// Its standard output.
-    pub stdout: Option<PathBuf>,
+    pub stdout: Option<LogPlace>,
     /// Its standard error.
-    pub stderr: Option<PathBuf>,
+    pub stderr: Option<LogPlace>,
 }
 
 impl Kept {
-    fn set(&mut self, stream: Stream, path: PathBuf) {
+    fn set(&mut self, stream: Stream, place: LogPlace) {
         match stream {
-            Stream::Stdout => self.stdout = Some(path),
-            Stream::Stderr => self.stderr = Some(path),
+            Stream::Stdout => self.stdout = Some(place),
+            Stream::Stderr => self.stderr = Some(place),
         }
     }
 }
@@ -52,11 +51,11 @@ pub(crate) struct Leavings {
 }
 
 impl Leavings {
-    /// Where the logs are before they are kept, as far as that is on this machine.
+    /// Where the logs are before they are kept, as far as that is on a volume that others share.
     pub(crate) fn live(&self) -> Kept {
         let mut live = Kept::default();
         for log in self.logs.iter().filter(|log| log.follower.is_none()) {
-            live.set(log.stream, log.path.clone());
+            live.set(log.stream, LogPlace::File(log.path.clone()));
         }
         live
     }
@@ -176,7 +175,12 @@ impl Keeping {
             let Some(at) = logs.iter().position(|log| log.stream == stream) else { continue };
             let placed = self.place(&logs[at], remotes[at].as_deref(), &version).await;
             if self.failed("a log could not be stored", placed).is_some() {
-                kept.set(stream, self.shared.directory.join(version.path.as_str()));
+                let place = match remotes[at] {
+                    // The path means something to the API, and leads nowhere here.
+                    Some(_) => LogPlace::Artifact(new[at].artifact_ref()),
+                    None => LogPlace::File(self.shared.directory.join(version.path.as_str())),
+                };
+                kept.set(stream, place);
                 continue;
             }
             // A version that nobody can read is none.

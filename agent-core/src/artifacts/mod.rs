@@ -94,6 +94,11 @@ impl Artifacts {
         }
     }
 
+    /// Whether others see the files in `artifacts_dir`. Looks at the volume, and may block for as long as that takes.
+    pub(crate) fn are_shared(&self) -> bool {
+        self.shared.transport.remote(&self.shared.directory).is_none()
+    }
+
     /// The log of one stream. No file is made before there is something in it.
     pub(crate) fn live_log(&self, execution: ExecutionId, stream: Stream) -> LiveLog {
         LiveLog::new(Arc::clone(&self.shared), execution, stream)

@@ -159,6 +159,30 @@ fn quoted(text: &str) -> Option<String> {
         .filter(|name| !name.is_empty() && !name.starts_with('-'))
 }
 
+/// Whether a manifest plainly asks for nothing, so that an environment which cannot be built is not missed. One that is not
+/// understood asks for something.
+pub(super) fn asks_for_nothing(env_type: &str, manifest: &str) -> bool {
+    let only = |known: &[&str]| {
+        let says_nothing =
+            |line: &str| line.is_empty() || known.iter().any(|beginning| line.starts_with(beginning));
+        manifest.lines().map(str::trim).all(says_nothing)
+    };
+    match env_type {
+        "virtualenv" | "local_lib" => only(&["#"]),
+        "gem_home" => only(&["#", "source ", "ruby "]),
+        "gopath" => only(&["//", "module ", "go ", "toolchain "]),
+        "node_modules" => serde_json::from_str(manifest).is_ok_and(|package: Value| {
+            package.as_object().is_some_and(|fields| {
+                let asks = |key: &String| key.to_lowercase().ends_with("dependencies");
+                !fields.keys().any(|key| asks(key) || key == "workspaces" || key == "scripts")
+            })
+        }),
+        "renv" => serde_json::from_str(manifest)
+            .is_ok_and(|lock: Value| lock.is_object() && renv_packages(manifest).is_empty()),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::spec::tests::spec;
@@ -182,6 +206,34 @@ mod tests {
         assert_eq!(perl_modules(cpanfile), ["Try::Tiny", "JSON::PP"]);
         assert_eq!(renv_packages(r#"{"R": {}, "Packages": {"renv": {}, "R6": {}}}"#), ["R6"]);
         assert_eq!(node_packages("not JSON"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn only_what_plainly_asks_for_nothing_does() {
+        for (env_type, nothing) in [
+            ("virtualenv", "\n# nothing yet\n"),
+            ("local_lib", "# nothing\n"),
+            ("gem_home", "source 'https://x'\nruby '3.1'\n"),
+            ("gopath", "module m\n\ngo 1.22\n"),
+            ("node_modules", r#"{"private": true, "type": "module"}"#),
+            ("renv", r#"{"R": {}, "Packages": {"renv": {}}}"#),
+        ] {
+            assert!(asks_for_nothing(env_type, nothing), "{env_type}");
+        }
+        for (env_type, something) in [
+            ("virtualenv", "-r more.txt\n"),
+            ("local_lib", "requires 'X';\n"),
+            ("gem_home", "gemspec\n"),
+            ("gopath", "module m\nrequire x v1\n"),
+            ("node_modules", r#"{"devDependencies": {}}"#),
+            ("node_modules", r#"{"scripts": {"prepare": "x"}}"#),
+            ("node_modules", "{ broken"),
+            ("renv", r#"{"Packages": {"R6": {}}}"#),
+            ("renv", "{ broken"),
+            ("scratch", ""),
+        ] {
+            assert!(!asks_for_nothing(env_type, something), "{env_type}: {something}");
+        }
     }
 
     #[test]

@@ -163,14 +163,14 @@ mod tests {
         log.say("The virtual environment was not created because ensurepip is not\navailable.").await;
         let failure = Failure::new("`python3 -m venv` exited with status 1").with_log(&log);
         let result = failure.outcome(&spec(pack.path())).to_result();
-        assert_eq!(result["reason"], "environment_failed");
+        assert_eq!(result["_agent"]["reason"], "environment_failed");
         let error = result["error"].as_str().unwrap();
         assert!(
             error.starts_with("the environment of mine for core.python could not be built: `python3"),
             "{error}"
         );
         assert!(error.ends_with("available."), "{error}");
-        assert!(result["hint"].as_str().unwrap().contains("install python3-venv"));
+        assert!(result["_agent"]["hint"].as_str().unwrap().contains("install python3-venv"));
         assert!(result["stderr_log"].as_str().unwrap().ends_with("build.log"));
     }
 

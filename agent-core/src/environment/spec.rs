@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use runtime_probe::Libc;
 
+use super::check;
 use crate::model::{
     DependenciesConfig, EnvVar, EnvironmentConfig, PackRef, Runtime, RuntimeId, RuntimeVersion,
     RuntimeVersionId,
@@ -88,6 +89,12 @@ impl EnvironmentSpec {
     /// The pack's manifest, where dependencies are declared and its name stays inside the pack.
     pub(super) fn manifest(&self) -> Option<PathBuf> {
         manifest_in(&self.pack_dir, self.dependencies.as_ref()?)
+    }
+
+    /// Whether the environment would hold nothing: its manifest is there and plainly asks for nothing. Reads it.
+    pub fn asks_for_nothing(&self) -> bool {
+        let manifest = self.manifest().and_then(|manifest| std::fs::read_to_string(manifest).ok());
+        manifest.is_some_and(|manifest| check::asks_for_nothing(&self.environment.env_type, &manifest))
     }
 
     /// Files of the pack beside the manifest that decide what is installed. Each may be absent.

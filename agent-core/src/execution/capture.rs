@@ -4,7 +4,6 @@
 //! configured limit. Nothing is ever dropped silently.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -101,23 +100,28 @@ impl Capture {
         let Self { limit, total, head, tail, log } = self;
         let stream = log.stream();
         let written = log.finish().await;
-        let path = written.as_ref().map(|written| written.path.clone());
-        (report(stream, Split::of(limit.min(INLINE_BYTES)), total, head, &Vec::from(tail), path), written)
+        (report(stream, Split::of(limit.min(INLINE_BYTES)), total, head, &Vec::from(tail)), written)
     }
 
-    /// All of the stream, where it is within the limit: what a structured output is read from.
+    /// All of the stream, where it is within the limit: what a structured output is read from. `log` is where it was
+    /// written to.
     ///
     /// # Errors
     /// A sentence, where not all of it was kept.
-    pub(super) async fn whole(report: &StreamReport, total: u64, limit: usize) -> Result<String, String> {
+    pub(super) async fn whole(
+        report: &StreamReport,
+        log: Option<&WrittenLog>,
+        total: u64,
+        limit: usize,
+    ) -> Result<String, String> {
         if report.dropped == 0 {
             return Ok(report.text.clone());
         }
-        match &report.log {
-            Some(log) if total <= limit as u64 => tokio::fs::read(log)
+        match log {
+            Some(log) if total <= limit as u64 => tokio::fs::read(&log.path)
                 .await
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .map_err(|error| format!("stdout could not be read back from {}: {error}", log.display())),
+                .map_err(|error| format!("stdout could not be read back from its log: {error}")),
             _ => Err(format!(
                 "stdout has {total} bytes, more than the {limit} that are kept, and was not parsed"
             )),
@@ -135,25 +139,18 @@ impl Capture {
     }
 }
 
-fn report(
-    stream: Stream,
-    kept: Split,
-    total: u64,
-    head: Vec<u8>,
-    tail: &[u8],
-    log: Option<PathBuf>,
-) -> StreamReport {
+fn report(stream: Stream, kept: Split, total: u64, head: Vec<u8>, tail: &[u8]) -> StreamReport {
     let dropped = kept.dropped(total);
     if dropped == 0 {
         let mut bytes = head;
         bytes.extend_from_slice(tail);
         return match String::from_utf8(bytes) {
-            Ok(text) => StreamReport { text, base64: None, dropped, log },
+            Ok(text) => StreamReport { text, base64: None, dropped, log: None },
             Err(error) => StreamReport {
                 text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
                 base64: (error.as_bytes().len() <= BASE64_BYTES).then(|| STANDARD.encode(error.as_bytes())),
                 dropped,
-                log,
+                log: None,
             },
         };
     }
@@ -164,7 +161,7 @@ fn report(
     let mut text = String::from_utf8_lossy(head).into_owned();
     text.push_str(&notice(stream, dropped));
     text.push_str(&String::from_utf8_lossy(tail));
-    StreamReport { text, base64: None, dropped, log }
+    StreamReport { text, base64: None, dropped, log: None }
 }
 
 /// What is left of `budget` after `used` bytes.
@@ -206,8 +203,7 @@ mod tests {
                 capture.take(chunk).await;
             }
             let (report, written) = capture.finish().await;
-            assert_eq!(written.map(|written| written.path), report.log);
-            let log = report.log.as_ref().map(|path| std::fs::read(path).unwrap());
+            let log = written.map(|written| std::fs::read(written.path).unwrap());
             (report, log)
         })
     }

@@ -31,8 +31,30 @@ pub(super) async fn ready(
             }
             Ok(Some(environment))
         }
-        Err(NotReady::Failed(outcome)) => Err(NotStarted::Ended(outcome)),
+        Err(NotReady::Failed(outcome)) => without(spec, outcome, workshop).await,
         Err(NotReady::Stopped(why)) => Err(stopped(why)),
+    }
+}
+
+/// What becomes of an execution whose environment could not be built: it goes on where nothing would have been in it.
+/// Otherwise the log of the build is told, where others can open it: it is beside the logs of executions.
+async fn without(
+    spec: EnvironmentSpec,
+    outcome: Box<Outcome>,
+    workshop: &Workshop,
+) -> Result<Option<Environment>, NotStarted> {
+    let artifacts = workshop.artifacts.clone();
+    let looking = tokio::task::spawn_blocking(move || (spec.asks_for_nothing(), artifacts.are_shared()));
+    match looking.await {
+        Ok((true, _)) => {
+            tracing::warn!(
+                error = outcome.error(),
+                "an action runs without an environment that could not be built: its manifest asks for nothing"
+            );
+            Ok(None)
+        }
+        Ok((false, true)) => Err(outcome.into()),
+        Ok((false, false)) | Err(_) => Err(outcome.without_logs().into()),
     }
 }
 

@@ -22,7 +22,7 @@ mod unseal;
 mod variables;
 mod veil;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use self::unseal::Unsealed;
 use crate::artifacts::{Artifacts, Leavings};
 use crate::control_plane::{Announcements, Executions, Journal, Record};
 use crate::environment::Environments;
-use crate::model::{Event, ExecutionStatus, Outcome, Reason, WorkOrder};
+use crate::model::{Event, ExecutionStatus, LogPlace, Outcome, Reason, WorkOrder};
 use crate::packs::RemotePacks;
 use crate::process::{ProcessLimits, SpawnError, Spawner};
 use crate::secrets::{ChildEnvironment, Keyring};
@@ -123,10 +123,10 @@ pub async fn run<R: Executions, Q: Announcements>(
     let entry = workshop.journal.write(&record);
     if let Some(leavings) = leavings {
         let kept = workshop.artifacts.keep(leavings).await;
-        let told = outcome.logs().map(|log| log.map(Path::to_owned));
+        let told = outcome.logs().map(Option::<&LogPlace>::cloned);
         outcome = outcome.with_logs(kept.stdout, kept.stderr);
         // Most results tell of no log, and need not be made again.
-        if outcome.logs() != told.each_ref().map(Option::as_deref) {
+        if outcome.logs() != told.each_ref().map(Option::as_ref) {
             record = Record::Ending(claim.ending(&outcome));
             entry.rewrite(&record);
         }

@@ -93,7 +93,7 @@ pub(super) async fn observe(
     let data = if succeeded && plan.output != OutputFormat::Text {
         let text = match veil.original() {
             Some(text) => Ok(text),
-            None => Capture::whole(&stdout, total, limit).await.map(Cow::Owned),
+            None => Capture::whole(&stdout, out_log.as_ref(), total, limit).await.map(Cow::Owned),
         };
         text.and_then(|text| output::parse(&text, plan.output))
     } else {

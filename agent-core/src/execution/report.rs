@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::backoff::Backoff;
 use crate::control_plane::{Announcements, Entry, Executions, Finish, Journal, Record};
 use crate::error::ErrorKind;
-use crate::model::{Ending, ExecutionStatus};
+use crate::model::{Ending, ExecutionStatus, ResultField};
 
 /// Ends on their way to their followers, from which on an execution waits for its own before it makes room for
 /// another: a broker that takes nothing must not fill the memory.
@@ -63,9 +63,9 @@ pub async fn deliver<R: Executions, Q: Announcements>(
         }
         None => return,
     };
-    let said = |key: &str| ending.result.get(key).and_then(Value::as_str);
+    let said = |field: ResultField| field.text_of(&ending.result);
     tracing::info!(execution = execution.0, action = ending.action_ref, status = %ending.status,
-        reason = said("reason"), error = said("error"), "an execution has ended");
+        reason = said(ResultField::Reason), error = said(ResultField::Error), "an execution has ended");
     announce(&ending, previous, entry, journal, queue).await;
 }
 

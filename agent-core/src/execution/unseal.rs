@@ -1,7 +1,8 @@
 //! Opening what is sealed, before anything is started: secrets go back to their places in the parameters, keys become
 //! parameters, and the token is signed. From then on it is known what must be covered.
 //!
-//! A key that cannot be opened fails the executions that need it, and no others: an action needs a key if its schema
+//! A key that is not encrypted becomes a parameter like any other: it is covered only where the action declares that
+//! parameter secret. A key that cannot be opened fails the executions that need it, and no others: an action needs a key if its schema
 //! declares a parameter of that name, and the execution has no value of its own for it.
 
 use std::sync::Arc;
@@ -67,9 +68,12 @@ fn add_keys(order: &mut WorkOrder, keyring: &Keyring, secrets: &mut Patterns) ->
                 continue;
             }
         };
-        secrets.add_json(&value, &mut |why| {
-            keyring.tell_uncovered(&format!("the key `{reference}`"), why);
-        });
+        // One that is stored in the clear is configuration, which results and logs are to show as it is.
+        if encrypted {
+            secrets.add_json(&value, &mut |why| {
+                keyring.tell_uncovered(&format!("the key `{reference}`"), why);
+            });
+        }
         order.parameters.insert(name, value);
     }
     Ok(())

@@ -99,6 +99,13 @@ pub struct NewLog {
     pub bytes: u64,
 }
 
+impl NewLog {
+    /// `artifact.ref` of the artifact that it becomes a version of.
+    pub fn artifact_ref(&self) -> String {
+        format!("{}.{}.log", self.action_ref, self.stream)
+    }
+}
+
 /// The files that an execution may have made itself, in versions that it has asked the API for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnFiles {

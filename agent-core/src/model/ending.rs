@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ActionId, Event, ExecutionId, ExecutionStatus, Outcome, SealedOutput, WorkerId};
+use super::{ActionId, Event, ExecutionId, ExecutionStatus, Outcome, SealedOutput, WorkerId, result};
 
 /// What the control plane knows a claim by. The moment is the claim's own: no other claim of this worker has it, so a
 /// statement that is sent twice because its answer was lost can tell its own work from somebody else's.
@@ -30,6 +30,7 @@ pub struct Ending {
     /// The terminal state.
     pub status: ExecutionStatus,
     /// `execution.result` (CONTRACT §3.9).
+    #[serde(deserialize_with = "result::of_any_version")]
     pub result: Value,
     /// Secrets of the result, which are kept beside it; what stands in the result is a marker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

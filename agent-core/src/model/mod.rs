@@ -9,6 +9,7 @@ mod ids;
 mod outcome;
 mod reason;
 mod refs;
+mod result;
 mod runtime;
 mod schema;
 mod sealed;
@@ -24,9 +25,10 @@ pub use ending::{ClaimKey, Ending};
 pub use event::Event;
 pub use execution::{Attempt, Dispatch, Execution, Parameters, WorkOrder};
 pub use ids::{ActionId, ArtifactVersionId, ExecutionId, PackId, RuntimeId, RuntimeVersionId, WorkerId};
-pub use outcome::{Exit, OutOfMemory, Outcome, StreamReport};
+pub use outcome::{Exit, LogPlace, OutOfMemory, Outcome, StreamReport};
 pub use reason::Reason;
 pub use refs::{InvalidRef, PackRef, Ref};
+pub use result::{AGENT, ResultField, shown_result};
 pub use runtime::{
     DependenciesConfig, EnvOperation, EnvVar, EnvironmentConfig, ExecutionConfig, InlineDelivery,
     InlineStrategy, InterpreterConfig, Runtime, RuntimeVersion, canonical_name,

@@ -1,12 +1,12 @@
 //! How an execution ended, and the `result` JSON that says so (CONTRACT §3.9).
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{ExecutionStatus, Reason, SealedOutput};
+use super::{ExecutionStatus, Reason, ResultField, SealedOutput};
 use crate::secrets::Masker;
 
 /// How a process ended.
@@ -27,6 +27,15 @@ pub struct OutOfMemory {
     pub peak: u64,
 }
 
+/// Where others than the worker find a log. What only the worker could open has no place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogPlace {
+    /// A file on the volume of artifacts, as the worker sees it.
+    File(PathBuf),
+    /// The artifact of this name, which the API has.
+    Artifact(String),
+}
+
 /// What a stream held, bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamReport {
@@ -36,8 +45,8 @@ pub struct StreamReport {
     pub base64: Option<String>,
     /// Bytes that `text` leaves out.
     pub dropped: u64,
-    /// The log file, where one was written.
-    pub log: Option<PathBuf>,
+    /// Its log, where that is told.
+    pub log: Option<LogPlace>,
 }
 
 /// How an execution ended. The reason decides the state, so that an outcome cannot be both failed and successful.
@@ -126,7 +135,7 @@ impl Outcome {
     /// With where the logs of its process are. They are told only where they hold something that the result does not
     /// (CONTRACT §3.9): any standard error, and of standard output what was too much.
     #[must_use]
-    pub fn with_logs(mut self, stdout: Option<PathBuf>, stderr: Option<PathBuf>) -> Self {
+    pub fn with_logs(mut self, stdout: Option<LogPlace>, stderr: Option<LogPlace>) -> Self {
         if self.stdout.dropped > 0 && stdout.is_some() {
             self.stdout.log = stdout;
         }
@@ -137,14 +146,22 @@ impl Outcome {
     }
 
     /// The logs that it tells of: of standard output, of standard error.
-    pub fn logs(&self) -> [Option<&Path>; 2] {
-        [&self.stdout, &self.stderr].map(|stream| stream.log.as_deref())
+    pub fn logs(&self) -> [Option<&LogPlace>; 2] {
+        [&self.stdout, &self.stderr].map(|stream| stream.log.as_ref())
     }
 
     /// With the log of what failed before there was a process.
     #[must_use]
     pub fn with_log(mut self, log: PathBuf) -> Self {
-        self.stderr.log = Some(log);
+        self.stderr.log = Some(LogPlace::File(log));
+        self
+    }
+
+    /// Without telling of any log: nobody else could open them.
+    #[must_use]
+    pub fn without_logs(mut self) -> Self {
+        self.stdout.log = None;
+        self.stderr.log = None;
         self
     }
 
@@ -220,76 +237,101 @@ impl Outcome {
 
     /// `execution.result`.
     pub fn to_result(&self) -> Value {
+        use ResultField as Field;
+
         let mut result = Map::new();
         let status = self.status();
-        result.insert("succeeded".into(), json!(status == ExecutionStatus::Completed));
+        Field::Succeeded.put(&mut result, status == ExecutionStatus::Completed);
         if status == ExecutionStatus::Cancelled {
-            result.insert("cancelled".into(), json!(true));
+            Field::Cancelled.put(&mut result, true);
         }
-        result.insert("reason".into(), json!(self.reason));
+        Field::Reason.put(&mut result, self.reason.code());
         if let Some(exit) = self.exit {
-            result.insert("exit_code".into(), json!(exit.code()));
+            Field::ExitCode.put(&mut result, exit.code());
             if let Exit::Signal(signal) = exit {
-                result.insert("signal".into(), json!(crate::process::signal_name(signal)));
+                Field::Signal.put(&mut result, crate::process::signal_name(signal));
             }
         }
         if let Some(OutOfMemory { limit, peak }) = self.memory {
             if let Some(limit) = limit {
-                result.insert("memory_limit_bytes".into(), json!(limit));
+                Field::MemoryLimit.put(&mut result, limit);
             }
-            result.insert("memory_peak_bytes".into(), json!(peak));
+            Field::MemoryPeak.put(&mut result, peak);
         }
         if let Some(duration) = self.duration {
-            result
-                .insert("duration_ms".into(), json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+            Field::Duration.put(&mut result, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         }
-        for (key, text) in
-            [("error", &self.error), ("hint", &self.hint), ("output_error", &self.output_error)]
-        {
+        let texts = [
+            (Field::Error, &self.error),
+            (Field::Hint, &self.hint),
+            (Field::OutputError, &self.output_error),
+        ];
+        for (field, text) in texts {
             if let Some(text) = text {
-                result.insert(key.into(), json!(text));
+                field.put(&mut result, text.as_str());
             }
         }
-        // Where standard output became data it is not repeated as text (CONTRACT §3.9).
-        if self.data.is_none() {
-            insert_text(&mut result, "stdout", &self.stdout);
-        }
-        insert_facts(&mut result, "stdout", &self.stdout);
-        insert_facts(&mut result, "stderr", &self.stderr);
+        self.put_streams(&mut result);
         if let Some(data) = &self.data {
             // The work-queue contract looks for it at the top.
             if let Some(ack) = data.get("queue_ack") {
-                result.insert("queue_ack".into(), ack.clone());
+                Field::QueueAck.put(&mut result, ack.clone());
             }
-            result.insert("data".into(), data.clone());
+            Field::Data.put(&mut result, data.clone());
         }
         Value::Object(result)
     }
-}
 
-fn insert_text(result: &mut Map<String, Value>, stream: &str, report: &StreamReport) {
-    if !report.text.is_empty() {
-        result.insert(stream.to_owned(), json!(report.text));
-    }
-    if let Some(base64) = &report.base64 {
-        result.insert(format!("{stream}_base64"), json!(base64));
-    }
-}
+    /// Truncation is always told, and where the log is.
+    fn put_streams(&self, result: &mut Map<String, Value>) {
+        use ResultField as Field;
 
-/// Truncation is always told, and where the log is.
-fn insert_facts(result: &mut Map<String, Value>, stream: &str, report: &StreamReport) {
-    if report.dropped > 0 {
-        result.insert(format!("{stream}_truncated"), json!(true));
-        result.insert(format!("{stream}_bytes_truncated"), json!(report.dropped));
-    }
-    if let Some(log) = &report.log {
-        result.insert(format!("{stream}_log"), json!(log));
+        // Where standard output became data it is not repeated as text (CONTRACT §3.9).
+        if self.data.is_none() {
+            if !self.stdout.text.is_empty() {
+                Field::Stdout.put(result, self.stdout.text.as_str());
+            }
+            if let Some(base64) = &self.stdout.base64 {
+                Field::StdoutBase64.put(result, base64.as_str());
+            }
+        }
+        let streams = [
+            (
+                &self.stdout,
+                Field::StdoutTruncated,
+                Field::StdoutBytesTruncated,
+                Field::StdoutLog,
+                Field::StdoutArtifact,
+            ),
+            (
+                &self.stderr,
+                Field::StderrTruncated,
+                Field::StderrBytesTruncated,
+                Field::StderrLog,
+                Field::StderrArtifact,
+            ),
+        ];
+        for (stream, truncated, bytes, path, artifact) in streams {
+            if stream.dropped > 0 {
+                truncated.put(result, true);
+                bytes.put(result, stream.dropped);
+            }
+            match &stream.log {
+                Some(LogPlace::File(log)) => path.put(result, log.to_string_lossy().as_ref()),
+                Some(LogPlace::Artifact(name)) => artifact.put(result, name.as_str()),
+                None => {}
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::AGENT;
+    use crate::model::result::tests::REFERENCE;
 
     fn stream(text: &str) -> StreamReport {
         StreamReport { text: text.to_owned(), ..StreamReport::default() }
@@ -305,7 +347,9 @@ mod tests {
             stream("hi\n"),
             stream(""),
         );
-        let expected = json!({"succeeded": true, "reason": "completed", "exit_code": 0, "duration_ms": 12, "stdout": "hi\n"});
+        let expected = json!({
+            "succeeded": true, "exit_code": 0, "duration_ms": 12, "stdout": "hi\n", "_agent": {"reason": "completed"}
+        });
         assert_eq!(outcome.to_result(), expected);
         let parsed = outcome.with_output(Ok(Some(json!({"queue_ack": {"version": 1}}))));
         assert_eq!(parsed.to_result()["queue_ack"], json!({"version": 1}));
@@ -333,6 +377,65 @@ mod tests {
         );
         assert_eq!(outcome.status(), ExecutionStatus::Timeout);
         assert_eq!(outcome.to_result()["exit_code"], json!(-1));
-        assert_eq!(outcome.to_result()["signal"], json!("SIGTERM"));
+        assert_eq!(outcome.to_result()["_agent"]["signal"], json!("SIGTERM"));
+    }
+
+    #[test]
+    fn whatever_an_execution_ends_for_nothing_of_ours_is_at_the_top() {
+        let place = |name: &str| [LogPlace::File(name.into()), LogPlace::Artifact(name.to_owned())];
+        let full = StreamReport {
+            text: "head…tail".to_owned(),
+            base64: Some("/w==".to_owned()),
+            dropped: 7,
+            log: None,
+        };
+        let memory = OutOfMemory { limit: Some(1), peak: 2 };
+        let parsed = [Ok(None), Ok(Some(json!({"queue_ack": 1, "reason": "mine"}))), Err("no".to_owned())];
+        let mut told: Vec<ResultField> = Vec::new();
+        for reason in Reason::ALL {
+            let mut shapes = Vec::new();
+            for exit in [Exit::Code(0), Exit::Code(3), Exit::Signal(9)] {
+                let error = Some("why".to_owned());
+                let of_process =
+                    Outcome::of_process(*reason, error, exit, Duration::ZERO, full.clone(), full.clone());
+                for (stdout, stderr) in place("out").into_iter().zip(place("err")) {
+                    let full = of_process.clone().with_hint("a hint").with_memory(Some(memory));
+                    let full = full.with_logs(Some(stdout), Some(stderr));
+                    shapes.extend(parsed.iter().map(|parsed| full.clone().with_output(parsed.clone())));
+                }
+                shapes.push(of_process.with_output(parsed[2].clone()).without_stdout());
+            }
+            if *reason != Reason::Completed {
+                shapes.push(Outcome::without_process(*reason, "why").with_log("/log".into()));
+            }
+            for shape in shapes {
+                let result = shape.to_result();
+                for top in result.as_object().unwrap().keys() {
+                    assert!(top == AGENT || REFERENCE.contains(&top.as_str()), "{top}: {result:#}");
+                }
+                let fields = ResultField::ALL.iter().copied();
+                let of_table: Vec<_> = fields.filter(|field| field.of(&result).is_some()).collect();
+                told.extend(&of_table);
+                let mut rest = result.clone();
+                for field in of_table {
+                    let pointer = format!("/{}", field.place().replace('.', "/"));
+                    *rest.pointer_mut(&pointer).unwrap() = Value::Null;
+                }
+                assert!(is_hollow(&rest), "something is in no table: {rest:#}");
+            }
+        }
+        for field in ResultField::ALL {
+            // Both places of a log cannot be told at once, but each of them was.
+            assert!(told.contains(field), "{field:?} is in the table and nobody writes it");
+        }
+    }
+
+    /// Whether nothing is left but objects.
+    fn is_hollow(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Object(values) => values.values().all(is_hollow),
+            _ => false,
+        }
     }
 }

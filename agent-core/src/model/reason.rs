@@ -17,7 +17,7 @@ macro_rules! reasons {
             /// Every reason, as documented.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The code in `result.reason`: never renamed, never used for anything else.
+            /// The code in [`super::ResultField::Reason`]: never renamed, never used for anything else.
             pub const fn code(self) -> &'static str {
                 match self {$(Self::$variant => $code),+}
             }
@@ -94,10 +94,10 @@ reasons! {
         Some("set `security.jwt_secret` to the secret of the control plane's API");
     EnvironmentFailed = "environment_failed", Failed,
         "The environment with the pack's dependencies could not be built, so the action was not started.",
-        Some("the log named in `stderr_log` has everything that the build printed");
+        Some("what the build printed is in the log that `stderr_log` names; under Attune its end is in `pack_environment.install_log`");
     EnvironmentTimeout = "environment_timeout", Failed,
         "Building the environment with the pack's dependencies took longer than its time limit.",
-        Some("raise `environments.build_timeout`, or depend on less; the log named in `stderr_log` has what was printed");
+        Some("raise `environments.build_timeout`, or depend on less; what the build printed is in the log that `stderr_log` names");
     SpawnFailed = "spawn_failed", Failed,
         "The operating system refused to start the process.",
         None;

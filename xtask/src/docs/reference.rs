@@ -45,13 +45,28 @@ worker that finds one there warns. A file that `--config` names has to be there;
 which is a warning. Settings of other services, and those that have no meaning here, are left alone.
 
 {}
+## Result
+
+`execution.result` is an object, and so is what `submit --json` and `exec` print after `execution_id`, `action_ref` and
+`status`. A workflow reads the first, as `{{{{ result().KEY }}}}`, where the keys of `data` stand beside those at the top and do
+not overwrite them. So the top has the keys of Attune's own worker alone, and everything that this agent says beyond those is
+below `_agent`: whatever an action calls what it returns, a workflow reads it, unless Attune has that name too.
+What is printed is for people and scripts, and has our fields beside the others; what the action returned is in `data`, and nowhere
+else. Every field may be absent, but `succeeded` and the reason.
+
+{}
+Paths lead to the volume of artifacts as this worker sees it. A file that only the worker could open is never named: where logs
+go to the API, the artifact is.
+
 ## Reasons
 
-Every result says in `reason` why its execution ended. A code is never renamed, and never used for anything else.
+Every result says in `_agent.reason`, and every document that is printed in `reason`, why its execution ended. A code is never
+renamed, and never used for anything else.
 
 {}",
         exit_codes(codes),
         programs.table("settings")?,
+        programs.table("result")?,
         programs.table("reasons")?,
     ));
     Ok(page)

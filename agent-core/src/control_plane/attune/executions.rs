@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
@@ -10,8 +10,8 @@ use super::{Attune, rows, sealed};
 use crate::control_plane::{ClaimReply, Denied, Executions, Finish, Orphan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    ActionId, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, SealedOutput,
-    WorkOrder,
+    ActionId, ClaimKey, Dispatch, Ending, ExecutionStatus, Outcome, Parameters, Reason, ResultField,
+    SealedOutput, WorkOrder,
 };
 
 /// Makes the execution ours and returns all that is needed to run it, or what it was found as.
@@ -251,19 +251,33 @@ pub(super) fn storable(result: &Value) -> Value {
     }
 }
 
-/// What is left of a result that the database will not take.
+/// What is left of a result that the database will not take: nothing of what the action has said itself.
 fn without_result(ending: &Ending, error: &Error) -> Value {
-    let mut left = json!({"output_error": format!("the result could not be stored: {error}")});
-    for key in ["succeeded", "reason", "exit_code", "signal", "duration_ms"] {
-        if let Some(value) = ending.result.get(key) {
-            left[key] = value.clone();
+    use ResultField as Field;
+
+    let mut left = Map::new();
+    for field in [
+        Field::Succeeded,
+        Field::Cancelled,
+        Field::Reason,
+        Field::ExitCode,
+        Field::Signal,
+        Field::MemoryLimit,
+        Field::MemoryPeak,
+        Field::Duration,
+    ] {
+        if let Some(value) = field.of(&ending.result) {
+            field.put(&mut left, value.clone());
         }
     }
-    left
+    Field::OutputError.put(&mut left, format!("the result could not be stored: {error}"));
+    left.into()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

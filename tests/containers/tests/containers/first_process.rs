@@ -75,7 +75,7 @@ fn podman_stop_ends_what_runs_within_the_grace_and_the_rows_are_written() {
     for execution in running {
         let ended = site.ended(execution);
         assert_eq!(
-            (ended.status.as_str(), ended.result["reason"].as_str()),
+            (ended.status.as_str(), ended.result["_agent"]["reason"].as_str()),
             ("abandoned", Some("worker_stopped")),
             "{ended:?}"
         );
