@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 pub use spec::{BaseInterpreter, EnvironmentSpec};
 
@@ -113,6 +114,8 @@ struct Shared {
     /// Builds that this process has looked into and found whole.
     whole: Mutex<HashSet<PathBuf>>,
     building: Mutex<HashMap<Place, Weak<Building>>>,
+    /// Every build, until all is settled that others wait for.
+    builds: TaskTracker,
     failures: Mutex<HashMap<Place, Remembered>>,
     uses: Arc<Uses>,
     /// Packs that were deleted and still have environments that somebody uses.
@@ -159,6 +162,7 @@ impl Environments {
                 libcs: Mutex::default(),
                 whole: Mutex::default(),
                 building: Mutex::default(),
+                builds: TaskTracker::new(),
                 failures: Mutex::default(),
                 uses: Arc::new(Uses::new()),
                 deleted: Mutex::default(),
@@ -207,6 +211,13 @@ impl Environments {
             }
         }
         Err(failed(&Failure::new("it was removed again each time before it could be used")))
+    }
+
+    /// Awaits the end of builds that nobody waits for any more. A process that goes before leaves a lease behind, and others
+    /// wait until it expires.
+    pub async fn settled(&self) {
+        self.shared.builds.close();
+        self.shared.builds.wait().await;
     }
 
     /// Removes what nobody has needed for a while, of every pack. In the background.
@@ -331,7 +342,7 @@ impl Shared {
         building.insert(place.clone(), Arc::downgrade(&begun));
         let order = Order { spec: spec.clone(), place, kind, checksum, cancelled };
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
+        self.builds.spawn(async move {
             let end = build::carry_out(&order, &shared).await;
             sender.send_replace(Some(shared.conclude(&order, end)));
         });

@@ -59,6 +59,11 @@ impl<R: Registry, Q: Queue> Worker<R, Q> {
         self.end_running(running, order, orders, alarms, schedule).await;
         // What was on its way to this worker when it became `busy` has arrived by now.
         within(schedule.end, "unclaimed work could not be handed back", self.queue.retire(self.id)).await;
+        let built = async {
+            self.workshop.environments.settled().await;
+            Ok(())
+        };
+        within(schedule.end, "a build did not end; others wait until its lease expires", built).await;
         if timeout_at(schedule.end, self.workshop.journal.delivered()).await.is_err() {
             tracing::warn!(
                 undelivered = self.workshop.journal.len(),
