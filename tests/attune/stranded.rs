@@ -42,6 +42,7 @@ impl Pool {
 
     /// Restarts the pool's only worker while work comes in, each time under the name that `name` gives it; in the end
     /// everything has run, once.
+    #[expect(clippy::print_stdout, reason = "the figures belong to the test's log")]
     fn outlives_restarts(&self, name: impl Fn(usize) -> String) {
         let executor = self.site.executor();
         let mut requested = Vec::new();

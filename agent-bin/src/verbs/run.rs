@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &Session, args: RunArgs) -> Result<ExitCode, Fa
     let orders = stop_orders()?;
     match args.embedded {
         Some(directory) => embedded(session, &directory, orders).await,
-        None => attune(session, orders).await,
+        None => Box::pin(attune(session, orders)).await,
     }
 }
 

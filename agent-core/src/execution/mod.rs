@@ -198,7 +198,7 @@ async fn carry_out_unsealed(
     mut stop: StopSignal,
     streams: Streams,
 ) -> Result<Carried, NotStarted> {
-    let order = claim.order().map_err(|outcome| outcome.clone())?;
+    let order = claim.order().map_err(Clone::clone)?;
     if let Some(packs) = &workshop.remote_packs
         && order.file.is_none()
     {

@@ -20,7 +20,7 @@ use crate::model::WorkerId;
 const SECOND_LOOK: Duration = Duration::from_secs(11);
 
 /// Between later looks, on average.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// Compares the rows of what runs with what this worker knows: a second after each claim, and with every heartbeat. What is
 /// not this worker's any more raises an alarm. Until aborted.
@@ -39,7 +39,7 @@ pub(super) async fn watch_claims<R: Registry>(
             Ok(superseded) => alarms.send(Alarm::Superseded(superseded)).await.unwrap_or_default(),
             // That the database is away is told by the heartbeat.
             Err(error) => {
-                tracing::debug!(worker = worker.0, %error, "running executions could not be looked at")
+                tracing::debug!(worker = worker.0, %error, "running executions could not be looked at");
             }
         }
         held.looked(period);

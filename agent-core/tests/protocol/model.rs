@@ -176,7 +176,6 @@ impl Delivery {
     fn happen(&self, state: &mut State, action: Action) {
         match action {
             Action::GiveUp { execution } => control_plane::intervene(state, execution),
-            Action::Reject { execution } => state.affair_mut(execution).requests -= 1,
             Action::AskAgain { execution, .. } => state.affair_mut(execution).requests += 1,
             Action::TakeUp { execution, .. } => {
                 control_plane::take_up(state, execution);
@@ -186,7 +185,9 @@ impl Delivery {
                 control_plane::schedule(state, execution, worker);
                 if again { state.left.duplicates -= 1 } else { state.affair_mut(execution).requests -= 1 }
             }
-            Action::DropRequest { execution } => state.affair_mut(execution).requests -= 1,
+            Action::Reject { execution } | Action::DropRequest { execution } => {
+                state.affair_mut(execution).requests -= 1;
+            }
             Action::Dispatch { execution, copies } => {
                 let affair = state.affair_mut(execution);
                 let attempt = affair.row.attempt;

@@ -85,8 +85,8 @@ struct Affinity {
     #[serde(default)]
     preferred: Vec<Preference>,
     /// None of these may hold.
-    #[serde(default)]
-    anti_affinity: Vec<Term>,
+    #[serde(default, rename = "anti_affinity")]
+    excluded: Vec<Term>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -197,12 +197,12 @@ impl Wishes {
         let has = |(label, value): (&String, &Value)| {
             offer.labels.get(label).is_some_and(|own| value.as_str() == Some(own))
         };
-        let Affinity { required, anti_affinity, .. } = &self.affinity;
+        let Affinity { required, excluded, .. } = &self.affinity;
         self.runtimes.iter().all(|need| need.is_met_by(offer))
             && self.selector.iter().all(has)
             && offer.taints.iter().all(|taint| self.tolerates(taint))
             && (required.is_empty() || required.iter().any(|term| term.matches(&offer.labels)))
-            && !anti_affinity.iter().any(|term| term.matches(&offer.labels))
+            && !excluded.iter().any(|term| term.matches(&offer.labels))
     }
 
     fn tolerates(&self, taint: &Taint) -> bool {
