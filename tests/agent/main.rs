@@ -12,6 +12,7 @@ mod environments;
 mod exec;
 mod finality;
 mod health;
+mod inheritance;
 mod init;
 mod install;
 mod limits;

@@ -40,6 +40,8 @@ fn serve(measures: &Measures) -> io::Result<()> {
     // Its own session: a Ctrl-C in the agent's terminal is the agent's to handle. It can only fail where this process
     // leads a group already, and then a session of its own would change nothing.
     rustix::process::setsid().ok();
+    // Supervisors write to pipes whose reader may be gone, so they ignore this one.
+    sys::heed_signals(&[libc::SIGPIPE])?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let agent = take_stdin()?;
     let mut ended = File::from(sys::child_signal()?);
