@@ -16,6 +16,7 @@ mod inheritance;
 mod init;
 mod install;
 mod limits;
+mod lingering;
 mod mistakes;
 mod output;
 mod parameters;

@@ -8,15 +8,20 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::oom::OomCount;
 use super::spawner::Refused;
-use super::wire::{NOTICE_BYTES, Notice, Step};
+use super::wire::{NOTICE_BYTES, Notice, QUIET, Step};
 use crate::model::{Exit, OutOfMemory};
 
 /// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// When the action's own process has ended, helpers that have still something to print are ended once nothing has been
+/// heard of them for so long.
+const SILENCE: Duration = Duration::from_millis(150);
 
 /// What a process used, as the kernel counted it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +43,19 @@ pub struct Ended {
     pub swept: u32,
     /// That the kernel ended one of its processes for want of memory, where there is evidence.
     pub out_of_memory: Option<OutOfMemory>,
+    /// When the action's own process had ended.
+    pub at: Instant,
+}
+
+/// To be told of whatever is read of an action's output.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard(Arc<Notify>);
+
+impl Heard {
+    /// Something has been read.
+    pub(crate) fn tell(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// Reads what is in an action's stream now. The kernel is asked, whatever the runtime has heard: an action that ends at once
@@ -55,7 +73,10 @@ pub struct Child {
     supervisor: UnixStream,
     /// Bytes of a notice that has arrived in part: waiting may be interrupted at any point.
     partial: Vec<u8>,
-    exited: Option<(Exit, Usage)>,
+    exited: Option<(Exit, Usage, Instant)>,
+    /// Its descendants are being heard out.
+    lingering: bool,
+    heard: Heard,
     /// What the action's own group says.
     out_of_memory: Option<OutOfMemory>,
     /// What the container's group says, and what it said before.
@@ -84,6 +105,8 @@ impl Child {
             supervisor,
             partial: Vec::with_capacity(NOTICE_BYTES),
             exited: None,
+            lingering: false,
+            heard: Heard::default(),
             out_of_memory: None,
             oom_kills_before: oom_count.now(),
             oom_count,
@@ -107,7 +130,7 @@ impl Child {
             Notice::Refused { errno, step } => {
                 Err(Refused { error: io::Error::from_raw_os_error(errno), step })
             }
-            Notice::Exited { .. } | Notice::OutOfMemory(_) | Notice::Gone { .. } => {
+            Notice::Exited { .. } | Notice::Lingering | Notice::OutOfMemory(_) | Notice::Gone { .. } => {
                 Err(helper(io::ErrorKind::InvalidData.into()))
             }
         }
@@ -118,6 +141,16 @@ impl Child {
         self.pid
     }
 
+    /// What is to be told of each read of its output.
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
+    /// Whether the action's own process has ended, as far as this has been heard of.
+    pub fn has_exited(&self) -> bool {
+        self.exited.is_some()
+    }
+
     /// Awaits the end of the action: its own process has ended and none of its descendants is left. May be dropped and
     /// called again without losing anything.
     ///
@@ -125,13 +158,14 @@ impl Child {
     /// When the supervisor was killed from outside. What it watched is ended by the zygote then.
     pub async fn ended(&mut self) -> io::Result<Ended> {
         loop {
-            match self.notice().await? {
-                Notice::Exited { exit, usage } => self.exited = Some((exit, usage)),
+            match self.notice_or_silence().await? {
+                Notice::Exited { exit, usage } => self.exited = Some((exit, usage, Instant::now())),
+                Notice::Lingering => self.lingering = true,
                 Notice::OutOfMemory(evidence) => self.out_of_memory = Some(evidence),
                 Notice::Gone { swept } => {
-                    let (exit, usage) = self.exited.ok_or(io::ErrorKind::InvalidData)?;
+                    let (exit, usage, at) = self.exited.ok_or(io::ErrorKind::InvalidData)?;
                     let out_of_memory = self.evidence(exit, usage);
-                    return Ok(Ended { exit, usage, swept, out_of_memory });
+                    return Ok(Ended { exit, usage, swept, out_of_memory, at });
                 }
                 Notice::Started { .. } | Notice::Refused { .. } => {
                     return Err(io::ErrorKind::InvalidData.into());
@@ -186,6 +220,23 @@ impl Child {
         self.killed |= signal == Signal::KILL;
         let number = u8::try_from(signal.as_raw()).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.supervisor.write_all(&[number]).await
+    }
+
+    /// The next notice. While descendants are heard out, the supervisor is told of silence meanwhile.
+    async fn notice_or_silence(&mut self) -> io::Result<Notice> {
+        let heard = self.heard.clone();
+        while self.lingering {
+            tokio::select! {
+                biased;
+                notice = self.notice() => return notice,
+                () = heard.0.notified() => {}
+                () = sleep(SILENCE) => {
+                    // One that is gone has said so, and that is read next.
+                    self.supervisor.write_all(&[QUIET]).await.ok();
+                }
+            }
+        }
+        self.notice().await
     }
 
     async fn notice(&mut self) -> io::Result<Notice> {

@@ -30,6 +30,7 @@ mod hidden_files;
 mod inheritance;
 mod init;
 mod limits;
+mod linger;
 mod oom;
 mod spawner;
 mod supervisor;
@@ -38,8 +39,8 @@ mod sys;
 mod wire;
 mod zygote;
 
-pub(crate) use child::read_now;
 pub use child::{Child, Ended, Usage};
+pub(crate) use child::{Heard, read_now};
 pub use confinement::Confinement;
 pub use container::ContainerLimits;
 pub use hardening::{allow_dumps, harden, is_hardened, wipe_variables};

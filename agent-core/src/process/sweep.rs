@@ -54,13 +54,27 @@ pub(super) fn children() -> Vec<Pid> {
     let own = own_pid();
     let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
     // Kernels built without CONFIG_PROC_CHILDREN have no such file.
-    let pids: Vec<i32> = match listed {
-        Ok(text) => text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
-        Err(_) => {
-            all_processes().into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect()
-        }
+    listed.map_or_else(|_| found_with_parent(own), |text| listed_in(&text))
+}
+
+/// The direct children of another process, which may have several threads that each have some.
+pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    let list = |thread: std::io::Result<std::fs::DirEntry>| {
+        Ok(listed_in(&std::fs::read_to_string(thread?.path().join("children"))?))
     };
-    pids.into_iter().filter_map(Pid::from_raw).collect()
+    let lists: std::io::Result<Vec<_>> = threads.map(list).collect();
+    // A thread may have ended meanwhile; that is looked up as if there were no lists.
+    lists.map_or_else(|_| found_with_parent(parent.as_raw_pid()), |lists| lists.concat())
+}
+
+fn listed_in(text: &str) -> Vec<Pid> {
+    text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+fn found_with_parent(wanted: i32) -> Vec<Pid> {
+    let is_child = |(pid, parent)| if parent == wanted { Pid::from_raw(pid) } else { None };
+    all_processes().into_iter().filter_map(is_child).collect()
 }
 
 /// All that descend from this process.

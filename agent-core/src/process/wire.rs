@@ -1,7 +1,7 @@
 //! What the agent and a supervisor say to each other on their stream.
 //!
-//! Agent to supervisor: one [`Job`], then single bytes, each a signal number for the action's process group; closing
-//! the stream means: end everything now. Supervisor to agent: [`Notice`]s of fixed size.
+//! Agent to supervisor: one [`Job`], then single bytes, each a signal number for the action's process group, or [`QUIET`];
+//! closing the stream means: end everything now. Supervisor to agent: [`Notice`]s of fixed size.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -34,6 +34,8 @@ pub(super) enum Notice {
     Refused { errno: i32, step: Step },
     /// The action's own process has ended; its descendants are being ended.
     Exited { exit: Exit, usage: Usage },
+    /// Some of these descendants have still something to say, and are heard out first.
+    Lingering,
     /// The kernel has ended a process of the action for want of memory.
     OutOfMemory(OutOfMemory),
     /// Nothing of the action is left. The last notice.
@@ -53,6 +55,10 @@ pub(super) enum Step {
 
 /// Size of an encoded [`Notice`].
 pub(super) const NOTICE_BYTES: usize = 32;
+
+/// What the agent says while descendants are heard out, whenever it has not heard anything for a while. No signal has this
+/// number.
+pub(super) const QUIET: u8 = 0;
 
 /// Stands for a limit that nobody has set.
 const NO_LIMIT: i64 = -1;
@@ -153,6 +159,7 @@ impl Notice {
                 (6, [limit.map_or(NO_LIMIT, saturated), saturated(peak), 0])
             }
             Self::Gone { swept } => (5, [swept.into(), 0, 0]),
+            Self::Lingering => (7, [0; 3]),
         };
         let mut bytes = [0; NOTICE_BYTES];
         bytes[0] = tag;
@@ -185,6 +192,7 @@ impl Notice {
                 peak: u64::try_from(word(1)).map_err(|_| malformed())?,
             }),
             5 => Self::Gone { swept: u32::try_from(word(0)).map_err(|_| malformed())? },
+            7 => Self::Lingering,
             _ => return Err(malformed()),
         })
     }
@@ -254,6 +262,7 @@ mod tests {
             Notice::Exited { exit: Exit::Signal(9), usage },
             Notice::OutOfMemory(OutOfMemory { limit: Some(1 << 30), peak: 1 << 29 }),
             Notice::OutOfMemory(OutOfMemory { limit: None, peak: 7 }),
+            Notice::Lingering,
             Notice::Gone { swept: 3 },
         ] {
             assert_eq!(Notice::decode(&notice.encode()).unwrap(), notice);
