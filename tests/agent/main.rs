@@ -23,6 +23,7 @@ mod parameters;
 mod probe;
 mod processes;
 mod secrets;
+mod stopped;
 mod stopping;
 mod submit;
 mod support;

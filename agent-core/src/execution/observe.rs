@@ -228,11 +228,16 @@ impl Observation {
     pub(super) fn conclude(self, plan: &Plan, live: Kept, workshop: &Workshop) -> Outcome {
         let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
         let limits = &workshop.limits.process;
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
+        let ended = match (ended, cause) {
+            (Ok(ended), _) => ended,
+            (Err(error), None) => {
                 let message = format!("the process that supervises the action was lost: {error}");
                 return Outcome::without_process(Reason::AgentError, message);
+            }
+            // Why it has ended is known all the same, and by whom.
+            (Err(error), Some(_)) => {
+                tracing::warn!(execution = plan.execution.0, %error, "nobody saw how an action ended");
+                Ended::unseen()
             }
         };
         if ended.swept > 0 {

@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::process::Pid;
 
 use super::supervisor::{Stdio, wait};
-use super::sweep::{children, children_of};
+use super::sweep::{children, state, with_all_below};
 use super::sys;
 use super::wire::QUIET;
 use super::zygote::discard;
@@ -69,17 +69,23 @@ impl Streams {
 
     /// Looks at everything below this process, of which `leader` has ended.
     pub(super) fn rest(&self, leader: Pid) -> Rest {
+        match self.look(leader) {
+            // One that runs may have moved a pipe from a number that was yet to be looked at to one that had been:
+            // this is how a shell gives a helper its input.
+            (Rest::Silent, true) => self.look(leader).0,
+            (rest, _) => rest,
+        }
+    }
+
+    /// What is seen at one look, and whether anybody did something meanwhile.
+    fn look(&self, leader: Pid) -> (Rest, bool) {
         let mut tree = children();
         tree.retain(|child| *child != leader);
-        let mut next = 0;
-        while let Some(parent) = tree.get(next).copied() {
-            tree.extend(children_of(parent));
-            next += 1;
-        }
-        let tree: Vec<Ends> = tree.into_iter().filter_map(Ends::of).collect();
+        let tree: Vec<Ends> = with_all_below(tree).into_iter().filter_map(Ends::of).collect();
+        let runs = tree.iter().any(|process| process.runs);
         let is_captured = |pipe| self.captured.contains(pipe);
         if !tree.iter().any(|process| process.hidden || process.writes.iter().any(is_captured)) {
-            return Rest::Silent;
+            return (Rest::Silent, runs);
         }
         // The parameters come from the agent, and whatever inherits standard input has that pipe.
         let read = || {
@@ -87,15 +93,12 @@ impl Streams {
             tree.iter().filter(move |process| of(process))
         };
         if read().any(|process| process.runs) {
-            return Rest::Busy;
+            return (Rest::Busy, runs);
         }
         let written = |pipe: &Pipe| tree.iter().any(|process| process.writes.contains(pipe));
         let mut pipes = read().flat_map(|process| &process.reads).filter(|(pipe, _)| *pipe != self.stdin);
-        if pipes.any(|(pipe, path)| !written(pipe) || holds_bytes(path)) {
-            Rest::Unread
-        } else {
-            Rest::Silent
-        }
+        let unread = pipes.any(|(pipe, path)| !written(pipe) || holds_bytes(path));
+        (if unread { Rest::Unread } else { Rest::Silent }, runs)
     }
 
     /// Lets the rest speak, until it has nothing more to say, the agent has heard nothing for a while or orders an end,
@@ -131,8 +134,7 @@ impl Streams {
 impl Ends {
     /// `None` for a process that has ended.
     fn of(pid: Pid) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
+        let state = state(pid)?;
         if matches!(state, 'Z' | 'X') {
             return None;
         }

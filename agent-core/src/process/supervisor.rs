@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use super::cgroup::Cage;
 use super::confinement::Measures;
 use super::linger::{Rest, Streams};
-use super::sweep::{children, sweep};
+use super::sweep::{children, resume_all, sweep};
 use super::sys::{self, Fork, Reaped};
 use super::wire::{Job, Notice, Step};
 use super::zygote::discard;
@@ -43,6 +43,8 @@ impl<'a> Supervisor<'a> {
     pub(super) fn new(measures: &'a Measures, agent: OwnedFd, stdio: Stdio) -> io::Result<Self> {
         rustix::thread::set_name(c"attune-superv")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        // Whoever stops it and ends the zygote, which would continue it, has not stopped it.
+        rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
         Ok(Self { measures, agent: agent.into(), ended: File::from(sys::child_signal()?), stdio })
     }
 
@@ -71,7 +73,7 @@ impl<'a> Supervisor<'a> {
         };
         // From here on a failing write means that the agent is gone: the action is ended all the same, and nobody is
         // left to be told.
-        let mut told = agent.write_all(&Notice::Started { pid: leader.as_raw_pid() }.encode());
+        let mut told = agent.write_all(&started_notice(leader).encode());
         // Where they cannot be told from others, nobody is heard out.
         if let Some(exited) = watch(&mut agent, &mut ended, leader, streams.as_ref().ok()) {
             let Reaped { exit, usage, .. } = exited.leader;
@@ -90,6 +92,11 @@ impl<'a> Supervisor<'a> {
         told = told.and_then(|()| agent.write_all(&Notice::Gone { swept }.encode()));
         i32::from(told.is_err())
     }
+}
+
+fn started_notice(leader: Pid) -> Notice {
+    let supervisor = rustix::process::getpid().as_raw_pid();
+    Notice::Started { pid: leader.as_raw_pid(), supervisor }
 }
 
 /// The end of the action's own process.
@@ -152,6 +159,9 @@ fn pass_on(number: u8, leader: Pid) {
         }
     } else if let Some(signal) = Signal::from_named_raw(number.into()) {
         kill_process_group(leader, signal).ok();
+        // What is stopped hears of a signal when it is continued; so does whatever it waits for.
+        kill_process_group(leader, Signal::CONT).ok();
+        resume_all(children());
     }
 }
 

@@ -219,12 +219,32 @@ fn signal_set(signals: &[libc::c_int]) -> libc::sigset_t {
     }
 }
 
+/// What has become of a child.
+pub(super) enum Change {
+    /// It has ended, and is reaped.
+    Ended(Reaped),
+    /// It was stopped, and goes on when somebody continues it.
+    Stopped(Pid),
+}
+
 /// Reaps one child that has ended; `None` when none has, [`io::ErrorKind::NotFound`] when there are no children.
 pub(super) fn reap() -> io::Result<Option<Reaped>> {
+    Ok(change(libc::WNOHANG)?.map(|change| match change {
+        Change::Ended(reaped) => reaped,
+        Change::Stopped(_) => unreachable!("nobody has asked for these"),
+    }))
+}
+
+/// As [`reap`], and tells of children that were stopped, too.
+pub(super) fn next_change() -> io::Result<Option<Change>> {
+    change(libc::WNOHANG | libc::WUNTRACED)
+}
+
+fn change(options: libc::c_int) -> io::Result<Option<Change>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are valid for the call; WNOHANG never blocks.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    // SAFETY: both pointers are valid for the call.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, options, usage.as_mut_ptr()) };
     match pid {
         0 => Ok(None),
         -1 => {
@@ -233,6 +253,9 @@ pub(super) fn reap() -> io::Result<Option<Reaped>> {
                 return Err(io::ErrorKind::NotFound.into());
             }
             Err(error)
+        }
+        _ if libc::WIFSTOPPED(status) => {
+            Ok(Some(Change::Stopped(Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?)))
         }
         _ => {
             // SAFETY: zeroed is a valid rusage, and wait4 has filled it.
@@ -243,7 +266,7 @@ pub(super) fn reap() -> io::Result<Option<Reaped>> {
                 Exit::Code(libc::WEXITSTATUS(status))
             };
             let pid = Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?;
-            Ok(Some(Reaped { pid, exit, usage: usage_of(&usage) }))
+            Ok(Some(Change::Ended(Reaped { pid, exit, usage: usage_of(&usage) })))
         }
     }
 }
