@@ -26,6 +26,7 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     exit::end_where_it_panics();
+    agent_core::process::disinherit();
     // Before it knows anything, and whatever becomes of it.
     agent_core::process::harden();
     // The helper process that forks is this program too, and must have no threads: nothing else may come before.

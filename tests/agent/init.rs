@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{PATIENCE, Plane, Worker, behind, children, descendants, lives};
 
 /// What makes the worker process 1. An ordinary user needs a namespace of users, too.
-fn namespace() -> Vec<&'static str> {
+pub(crate) fn namespace() -> Vec<&'static str> {
     let mut wrapper = vec!["unshare"];
     if !rustix::process::geteuid().is_root() {
         wrapper.extend(["--user", "--map-root-user"]);

@@ -57,6 +57,30 @@ fn variables_of_the_row_are_in_the_actions_environment() {
 }
 
 #[test]
+fn the_last_line_goes_through_a_helper_that_outlives_its_action() {
+    let site = Site::shared("helpers");
+    let wire = Wire::new(&site);
+    for (name, helper) in [
+        ("tee", "exec > >(tee /dev/null) 2>&1\n"),
+        ("filter", "exec > >(while read -r line; do echo \"$line\"; done)\n"),
+    ] {
+        let file = site.path(&format!("{name}.bash"));
+        std::fs::write(&file, format!("{helper}echo \"LAST LINE\"\nexit 3\n")).expect("a writable directory");
+        site.action(name, &format!("exec bash {}\n", file.display()), "");
+    }
+    let worker = site.worker("w");
+    let number = wire.worker("w");
+    let handed: Vec<_> = (0..200)
+        .map(|round| wire.hand(number, if round % 2 == 0 { "my.tee" } else { "my.filter" }, &json!({})))
+        .collect();
+    for execution in handed {
+        wire.await_completion(execution);
+        assert_eq!(wire.result(execution)["stdout"], "LAST LINE\n");
+    }
+    worker.drain();
+}
+
+#[test]
 fn a_cancellation_ends_the_whole_process_tree() {
     let site = Site::shared("cancel_tree");
     let wire = Wire::new(&site);

@@ -64,6 +64,7 @@ pub(super) async fn run(
     let mut child = spawner.spawn(lock, job).await.map_err(ToolError::NotStarted)?;
     // Whoever asks a question gets no answer.
     drop(child.stdin.take());
+    let heard = child.heard();
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let (mut out_buffer, mut err_buffer) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
     let mut progress = interval_at(Instant::now() + PROGRESS, PROGRESS);
@@ -71,8 +72,14 @@ pub(super) async fn run(
     let ended = loop {
         tokio::select! {
             ended = &mut waiting => break ended.map_err(ToolError::Lost)?,
-            read = read(&mut out, &mut out_buffer) => log.take(&out_buffer[..read]).await,
-            read = read(&mut err, &mut err_buffer) => log.take(&err_buffer[..read]).await,
+            read = read(&mut out, &mut out_buffer) => {
+                heard.tell();
+                log.take(&out_buffer[..read]).await;
+            }
+            read = read(&mut err, &mut err_buffer) => {
+                heard.tell();
+                log.take(&err_buffer[..read]).await;
+            }
             _ = progress.tick() => {
                 tracing::info!(program = %job.program.display(), last = log.last_line(),
                     "an environment is still being built");

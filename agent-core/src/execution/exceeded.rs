@@ -81,7 +81,7 @@ mod tests {
 
     fn ended(exit: Exit, cpu_seconds: u64) -> Ended {
         let usage = Usage { cpu: Duration::from_secs(cpu_seconds), peak_kib: 1024 };
-        Ended { exit, usage, swept: 0, out_of_memory: None }
+        Ended { exit, usage, swept: 0, out_of_memory: None, at: tokio::time::Instant::now() }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::veil::Veil;
 use super::{Stop, StopSignal, Workshop, output, secret_outputs};
 use crate::artifacts::{Kept, Leavings, Owed, WrittenLog};
 use crate::model::{Exit, Outcome, OutputFormat, Reason, Stream, StreamReport, WorkOrder};
-use crate::process::{Child, Ended, read_now, signal_name};
+use crate::process::{Child, Ended, Heard, read_now, signal_name};
 
 /// What becomes of an action's output beside being captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +77,13 @@ pub(super) async fn observe(
     };
     let err = Capture::new(limits.stderr_bytes, log(Stream::Stderr));
     let masker = plan.unsealed.masker.as_ref();
-    let reading_out = pump(child.stdout.take(), out, Veil::of_stdout(masker, plan.output), &gone, streams);
-    let reading_err = pump(child.stderr.take(), err, Veil::new(masker), &gone, streams);
+    let ears = Ears { heard: child.heard(), gone: gone.clone(), streams };
+    let reading_out = pump(child.stdout.take(), out, Veil::of_stdout(masker, plan.output), &ears);
+    let reading_err = pump(child.stderr.take(), err, Veil::new(masker), &ears);
     let waiting = async {
         let (ended, cause) = wait(&mut child, plan.timeout, limits.kill_grace, stop).await;
-        let duration = begun.elapsed();
+        // It ends with its own process, however long others are heard out and ended.
+        let duration = ended.as_ref().map_or_else(|_| begun.elapsed(), |ended| ended.at - begun);
         gone.cancel();
         (ended, cause, duration)
     };
@@ -103,7 +105,17 @@ pub(super) async fn observe(
     Observation { ended, cause, duration, stdout, stderr, data, logs }
 }
 
-/// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it.
+/// What both streams are read with.
+struct Ears {
+    /// To be told of each read.
+    heard: Heard,
+    /// The action is gone.
+    gone: CancellationToken,
+    streams: Streams,
+}
+
+/// Awaits the end; past the time limit, or when ordered, asks the action to end and, after the grace, ends it. What comes
+/// when its own process has ended already is no cause of its end.
 async fn wait(
     child: &mut Child,
     limit: Duration,
@@ -118,6 +130,9 @@ async fn wait(
         },
         why = stop.ordered_to_end() => Cause::Stop(why),
     };
+    if child.has_exited() {
+        return (child.end(Duration::ZERO, std::future::ready(())).await, None);
+    }
     (child.end(grace, stop.killed()).await, Some(cause))
 }
 
@@ -143,9 +158,9 @@ async fn pump(
     stream: Option<pipe::Receiver>,
     mut capture: Capture,
     mut veil: Veil,
-    gone: &CancellationToken,
-    streams: Streams,
+    ears: &Ears,
 ) -> (Capture, Veil) {
+    let Ears { heard, gone, streams } = ears;
     let Some(stream) = stream else { return (capture, veil) };
     // An action that prints nothing costs no buffer.
     let mut buffer = Vec::new();
@@ -168,14 +183,15 @@ async fn pump(
         match read {
             Ok(0) => break,
             Ok(read) => {
-                pass_on(veil.pass(&buffer[..read]), &mut capture, streams).await;
+                heard.tell();
+                pass_on(veil.pass(&buffer[..read]), &mut capture, *streams).await;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_gone => {}
             // Empty, and nobody is left to fill it.
             Err(_) => break,
         }
     }
-    pass_on(veil.end(), &mut capture, streams).await;
+    pass_on(veil.end(), &mut capture, *streams).await;
     (capture, veil)
 }
 
@@ -212,11 +228,16 @@ impl Observation {
     pub(super) fn conclude(self, plan: &Plan, live: Kept, workshop: &Workshop) -> Outcome {
         let Self { ended, cause, duration, stdout, stderr, data, logs: _ } = self;
         let limits = &workshop.limits.process;
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
+        let ended = match (ended, cause) {
+            (Ok(ended), _) => ended,
+            (Err(error), None) => {
                 let message = format!("the process that supervises the action was lost: {error}");
                 return Outcome::without_process(Reason::AgentError, message);
+            }
+            // Why it has ended is known all the same, and by whom.
+            (Err(error), Some(_)) => {
+                tracing::warn!(execution = plan.execution.0, %error, "nobody saw how an action ended");
+                Ended::unseen()
             }
         };
         if ended.swept > 0 {
@@ -284,7 +305,8 @@ mod tests {
         drop(writing);
         let gone = CancellationToken::new();
         gone.cancel();
-        let (capture, _) = pump(Some(stream), capture, Veil::new(None), &gone, Streams::Captured).await;
+        let ears = Ears { heard: Heard::default(), gone, streams: Streams::Captured };
+        let (capture, _) = pump(Some(stream), capture, Veil::new(None), &ears).await;
         assert_eq!(capture.finish().await.0.text, "short");
     }
 

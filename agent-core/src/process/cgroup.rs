@@ -100,9 +100,16 @@ impl Cgroups {
 
     /// Makes the groups of one execution, which the supervisor with this process id looks after.
     pub(super) fn cage(&self, supervisor: i32, limits: &ProcessLimits) -> io::Result<Cage> {
+        let cage = self.cage_of(supervisor);
+        cage.make(limits).inspect_err(|_| cage.remove())?;
+        Ok(cage)
+    }
+
+    /// Where the groups of that execution are, once they are made.
+    pub(super) fn cage_of(&self, supervisor: i32) -> Cage {
         let name = format!("{EXECUTION_PREFIX}{supervisor}");
         let below = |directory: &PathBuf| directory.join(&name);
-        let cage = match self {
+        match self {
             Self::V2 { directory } => {
                 let directory = below(directory);
                 Cage { version: Version::V2, memory: Some(directory.clone()), pids: Some(directory) }
@@ -111,9 +118,7 @@ impl Cgroups {
                 let (memory, pids) = (memory.as_ref().map(below), pids.as_ref().map(below));
                 Cage { version: Version::V1, memory, pids }
             }
-        };
-        cage.make(limits).inspect_err(|_| cage.remove())?;
-        Ok(cage)
+        }
     }
 }
 
@@ -187,6 +192,10 @@ impl Cage {
             fs::write(directory.join("pids.max"), limit.to_string())?;
         }
         Ok(())
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.directories().any(|directory| directory.exists())
     }
 
     /// Each directory once.

@@ -4,19 +4,34 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::net::{RecvFlags, recv};
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
+use super::helper::{ANSWER_PATIENCE, Helper, end_tree};
+use super::linger;
 use super::oom::OomCount;
 use super::spawner::Refused;
-use super::wire::{NOTICE_BYTES, Notice, Step};
+use super::wire::{NOTICE_BYTES, Notice, QUIET, Step};
 use crate::model::{Exit, OutOfMemory};
 
-/// After `SIGKILL`, how long the end is awaited. The supervisor itself gives up sooner.
+/// After `SIGKILL`, how long the supervisor may take. Then the zygote ends it, and does what it would have done; a
+/// supervisor that is only slow makes no difference.
+const ANSWER_MARGIN: Duration = Duration::from_millis(300);
+
+/// How long the zygote's end of everything is awaited. It gives up sooner itself.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How much longer than it should a supervisor may hear out helpers.
+const LINGER_PATIENCE: Duration = linger::LONGEST.saturating_add(Duration::from_secs(1));
+
+/// When the action's own process has ended, helpers that have still something to print are ended once nothing has been
+/// heard of them for so long.
+const SILENCE: Duration = Duration::from_millis(150);
 
 /// What a process used, as the kernel counted it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +53,27 @@ pub struct Ended {
     pub swept: u32,
     /// That the kernel ended one of its processes for want of memory, where there is evidence.
     pub out_of_memory: Option<OutOfMemory>,
+    /// When the action's own process had ended.
+    pub at: Instant,
+}
+
+impl Ended {
+    /// An end that nobody saw: by the signal that ends everything, now.
+    pub(crate) fn unseen() -> Self {
+        let (exit, usage) = (Exit::Signal(libc::SIGKILL), Usage::default());
+        Self { exit, usage, swept: 0, out_of_memory: None, at: Instant::now() }
+    }
+}
+
+/// To be told of whatever is read of an action's output.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard(Arc<Notify>);
+
+impl Heard {
+    /// Something has been read.
+    pub(crate) fn tell(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// Reads what is in an action's stream now. The kernel is asked, whatever the runtime has heard: an action that ends at once
@@ -49,13 +85,40 @@ pub(crate) fn read_now(stream: &pipe::Receiver, buffer: &mut [u8]) -> io::Result
     Ok(rustix::io::read(stream, buffer)?)
 }
 
+/// The agent's ends of the streams between it and an action.
+pub(super) struct Ends {
+    pub(super) supervisor: UnixStream,
+    pub(super) stdin: pipe::Sender,
+    pub(super) stdout: pipe::Receiver,
+    pub(super) stderr: pipe::Receiver,
+}
+
+/// Who looks after the supervisor.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) helper: Arc<Helper>,
+    /// The number of the supervisor.
+    pub(super) number: u64,
+}
+
 /// A running action. Dropping it ends the action and everything it started.
 #[derive(Debug)]
 pub struct Child {
     supervisor: UnixStream,
+    supervisor_pid: Option<Pid>,
+    watch: Watch,
+    /// What the supervisor was lost by. The zygote speaks in its place.
+    lost: Option<io::ErrorKind>,
+    /// The zygote speaks, whatever became of the supervisor.
+    taken: bool,
+    /// It has said so.
+    answered: bool,
     /// Bytes of a notice that has arrived in part: waiting may be interrupted at any point.
     partial: Vec<u8>,
-    exited: Option<(Exit, Usage)>,
+    exited: Option<(Exit, Usage, Instant)>,
+    /// Its descendants are being heard out.
+    lingering: bool,
+    heard: Heard,
     /// What the action's own group says.
     out_of_memory: Option<OutOfMemory>,
     /// What the container's group says, and what it said before.
@@ -73,17 +136,19 @@ pub struct Child {
 }
 
 impl Child {
-    pub(super) fn new(
-        oom_count: Arc<OomCount>,
-        supervisor: UnixStream,
-        stdin: pipe::Sender,
-        stdout: pipe::Receiver,
-        stderr: pipe::Receiver,
-    ) -> Self {
+    pub(super) fn new(oom_count: Arc<OomCount>, watch: Watch, ends: Ends) -> Self {
+        let Ends { supervisor, stdin, stdout, stderr } = ends;
         Self {
             supervisor,
+            supervisor_pid: None,
+            watch,
+            lost: None,
+            taken: false,
+            answered: false,
             partial: Vec::with_capacity(NOTICE_BYTES),
             exited: None,
+            lingering: false,
+            heard: Heard::default(),
             out_of_memory: None,
             oom_kills_before: oom_count.now(),
             oom_count,
@@ -100,17 +165,20 @@ impl Child {
         let helper = |error| Refused { error, step: Step::Prepare };
         self.supervisor.write_all(message).await.map_err(helper)?;
         match self.notice().await.map_err(helper)? {
-            Notice::Started { pid } => {
+            Notice::Started { pid, supervisor } => {
                 self.pid = pid;
+                self.supervisor_pid = Pid::from_raw(supervisor);
                 Ok(())
             }
             Notice::Refused { errno, step } => {
                 Err(Refused { error: io::Error::from_raw_os_error(errno), step })
             }
-            Notice::Exited { .. } | Notice::OutOfMemory(_) | Notice::Gone { .. } => {
-                Err(helper(io::ErrorKind::InvalidData.into()))
-            }
+            _ => Err(helper(io::ErrorKind::InvalidData.into())),
         }
+    }
+
+    pub(super) fn helper(&self) -> &Arc<Helper> {
+        &self.watch.helper
     }
 
     /// The process id of the action's own process, which is also its process group and session.
@@ -118,26 +186,64 @@ impl Child {
         self.pid
     }
 
+    /// What is to be told of each read of its output.
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
+    /// Whether the action's own process has ended, as far as this has been heard of.
+    pub fn has_exited(&self) -> bool {
+        self.exited.is_some()
+    }
+
     /// Awaits the end of the action: its own process has ended and none of its descendants is left. May be dropped and
     /// called again without losing anything.
     ///
     /// # Errors
-    /// When the supervisor was killed from outside. What it watched is ended by the zygote then.
+    /// When the supervisor was killed from outside before it could tell. What it watched is ended by the zygote, and gone
+    /// when this returns.
     pub async fn ended(&mut self) -> io::Result<Ended> {
+        if self.lost.is_none() {
+            match self.until_gone().await {
+                Err(error) if !self.taken => self.lost = Some(error.kind()),
+                ended => return ended,
+            }
+        }
+        let ended = self.end_by_force().await?;
+        match self.lost {
+            // The zygote ends what it finds by this signal, and may have found the action.
+            Some(lost) if ended.exit == Exit::Signal(libc::SIGKILL) => Err(lost.into()),
+            _ => Ok(ended),
+        }
+    }
+
+    async fn until_gone(&mut self) -> io::Result<Ended> {
         loop {
-            match self.notice().await? {
-                Notice::Exited { exit, usage } => self.exited = Some((exit, usage)),
+            match self.notice_or_silence().await? {
+                Notice::Exited { exit, usage } => self.exited = Some((exit, usage, Instant::now())),
+                Notice::Lingering => self.lingering = true,
                 Notice::OutOfMemory(evidence) => self.out_of_memory = Some(evidence),
                 Notice::Gone { swept } => {
-                    let (exit, usage) = self.exited.ok_or(io::ErrorKind::InvalidData)?;
-                    let out_of_memory = self.evidence(exit, usage);
-                    return Ok(Ended { exit, usage, swept, out_of_memory });
+                    if self.exited.is_none() && !self.taken {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    return Ok(self.conclude(swept));
                 }
+                Notice::Taken => self.answered = true,
                 Notice::Started { .. } | Notice::Refused { .. } => {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
         }
+    }
+
+    /// How it has ended. Where nobody could see that, it was by the signal that ends everything.
+    fn conclude(&self, swept: u32) -> Ended {
+        let Some((exit, usage, at)) = self.exited else {
+            return Ended { swept, ..Ended::unseen() };
+        };
+        let out_of_memory = self.evidence(exit, usage);
+        Ended { exit, usage, swept, out_of_memory, at }
     }
 
     /// Whether the kernel ended it for want of memory: by the count of its own group; else by the container's, where it
@@ -175,7 +281,58 @@ impl Child {
         if let Err(error) = self.signal(Signal::KILL).await {
             tracing::debug!(%error, "a process ended while it was being killed");
         }
-        timeout(KILL_PATIENCE, self.ended()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        match timeout(ANSWER_MARGIN, self.ended()).await {
+            Ok(ended) => ended,
+            Err(_) => self.end_by_force().await,
+        }
+    }
+
+    /// Ends everything without the supervisor's help.
+    ///
+    /// # Errors
+    /// Where the kernel cannot end it.
+    pub(super) async fn end_by_force(&mut self) -> io::Result<Ended> {
+        self.killed = true;
+        if !self.taken {
+            match self.watch.helper.end(self.watch.number, self.pid).await {
+                Ok(zygote) => self.listen_to(zygote),
+                Err(error) => {
+                    tracing::debug!(%error, "the helper process cannot be asked to end an execution");
+                    return self.end_without_help().await;
+                }
+            }
+        }
+        // It says at once that it has heard, and then that all is gone.
+        let heard = async {
+            self.answered
+                || timeout(ANSWER_PATIENCE, self.supervisor.readable()).await.is_ok_and(|heard| heard.is_ok())
+        };
+        if !heard.await {
+            return self.end_without_help().await;
+        }
+        timeout(KILL_PATIENCE, self.until_gone())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn listen_to(&mut self, zygote: UnixStream) {
+        self.supervisor = zygote;
+        self.taken = true;
+        self.lingering = false;
+        self.partial.clear();
+    }
+
+    /// The zygote does not answer, or is gone.
+    async fn end_without_help(&mut self) -> io::Result<Ended> {
+        // A supervisor that outlives its zygote still holds its end of the stream, and with it its number.
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let closed = matches!(recv(&self.supervisor, &mut [0][..], look), Ok((_, 0)));
+        let outlives = !self.taken && !closed;
+        self.watch.helper.give_up().await;
+        if let Some(supervisor) = self.supervisor_pid.filter(|_| outlives) {
+            end_tree(supervisor).await;
+        }
+        Ok(self.conclude(0))
     }
 
     /// Sends a signal to the action's process group; `SIGKILL` goes to every descendant in any group.
@@ -186,6 +343,27 @@ impl Child {
         self.killed |= signal == Signal::KILL;
         let number = u8::try_from(signal.as_raw()).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.supervisor.write_all(&[number]).await
+    }
+
+    /// The next notice. While descendants are heard out, the supervisor is told of silence meanwhile.
+    async fn notice_or_silence(&mut self) -> io::Result<Notice> {
+        let heard = self.heard.clone();
+        let begun = Instant::now();
+        while self.lingering {
+            if begun.elapsed() > LINGER_PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            tokio::select! {
+                biased;
+                notice = self.notice() => return notice,
+                () = heard.0.notified() => {}
+                () = sleep(SILENCE) => {
+                    // One that is gone has said so, and that is read next.
+                    self.supervisor.write_all(&[QUIET]).await.ok();
+                }
+            }
+        }
+        self.notice().await
     }
 
     async fn notice(&mut self) -> io::Result<Notice> {

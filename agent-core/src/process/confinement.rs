@@ -78,6 +78,11 @@ impl Measures {
         self.cgroups.as_ref().map(|cgroups| cgroups.cage(supervisor, &self.asked.limits)).transpose()
     }
 
+    /// The groups that this supervisor has made, or would have, for its execution.
+    pub(super) fn cage_of(&self, supervisor: i32) -> Option<Cage> {
+        self.cgroups.as_ref().map(|cgroups| cgroups.cage_of(supervisor))
+    }
+
     /// Confines the calling process, which is about to become an action.
     pub(super) fn take(&self, cage: Option<&Cage>) -> io::Result<()> {
         if let Some(cage) = cage {

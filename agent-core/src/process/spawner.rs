@@ -1,26 +1,22 @@
 //! The agent's side of the zygote: starts it, hands it requests, starts it again should it die.
 
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::child::Child;
+use super::child::{Child, Ends, Watch};
 use super::confinement::{Confinement, Measures};
+use super::helper::{ANSWER_PATIENCE, Helper};
 use super::oom::OomCount;
+use super::request::Request;
 use super::wire::{Job, Step};
-use super::zygote;
 
 /// How long a start may take. It is well under a millisecond, unless the program is on a file system that hangs.
 const START_PATIENCE: Duration = Duration::from_mins(1);
@@ -33,13 +29,7 @@ pub trait Permit {}
 pub struct Spawner {
     measures: Measures,
     oom_count: Arc<OomCount>,
-    zygote: Mutex<Option<Zygote>>,
-}
-
-#[derive(Debug)]
-struct Zygote {
-    process: std::process::Child,
-    socket: UnixStream,
+    helper: Mutex<Arc<Helper>>,
 }
 
 /// Why a process could not be started.
@@ -95,97 +85,86 @@ impl Spawner {
         let measures = Measures::prepare(confinement);
         // Looked for where actions without a group of their own will be.
         let oom_count = Arc::new(OomCount::find());
-        let zygote = Zygote::start(&measures).map_err(SpawnError::Helper)?;
-        Ok(Self { measures, oom_count, zygote: Mutex::new(Some(zygote)) })
+        let helper = Arc::new(Helper::start(&measures).map_err(SpawnError::Helper)?);
+        Ok(Self { measures, oom_count, helper: Mutex::new(helper) })
     }
 
     /// Starts `job` for what `_permit` stands for.
     pub async fn spawn(&self, _permit: &impl Permit, job: &Job) -> Result<Child, SpawnError> {
         let message = job.encode().map_err(SpawnError::Unacceptable)?;
-        let (mut child, theirs) = connect(&self.oom_count).map_err(SpawnError::Helper)?;
-        self.request(&theirs).await.map_err(SpawnError::Helper)?;
+        let (ours, theirs) = connect().map_err(SpawnError::Helper)?;
+        let watch = self.request(&theirs).await.map_err(SpawnError::Helper)?;
         // The child's ends live on in the supervisor alone, or their end would never be seen here.
         drop(theirs);
+        let mut child = Child::new(Arc::clone(&self.oom_count), watch, ours);
         // Dropping the child on the way out ends whatever had been started after all.
-        match timeout(START_PATIENCE, child.begin(&message)).await {
-            Ok(Ok(())) => Ok(child),
-            Ok(Err(refused)) => Err(refused.into_spawn_error(job)),
-            Err(_) => Err(SpawnError::Helper(io::ErrorKind::TimedOut.into())),
+        match begin(&mut child, &message).await {
+            Some(Ok(())) => Ok(child),
+            Some(Err(refused)) => Err(refused.into_spawn_error(job)),
+            None => {
+                // Whatever has come of it has to be gone, and is not told.
+                if let Err(error) = child.end_by_force().await {
+                    tracing::warn!(%error, "a process that did not start in time could not be ended");
+                }
+                Err(SpawnError::Helper(io::ErrorKind::TimedOut.into()))
+            }
         }
     }
 
     /// Hands the descriptors to the zygote. One that has died is replaced once; a second failure is reported.
-    async fn request(&self, descriptors: &[OwnedFd; 4]) -> io::Result<()> {
-        let mut zygote = self.zygote.lock().await;
-        if let Some(running) = zygote.as_mut() {
-            match running.send(descriptors).await {
-                Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(%error, "the helper process is gone and is started again"),
+    async fn request(&self, descriptors: &[OwnedFd; 4]) -> io::Result<Watch> {
+        let descriptors = descriptors.each_ref().map(AsFd::as_fd);
+        let mut helper = self.helper.lock().await;
+        let ask = async |helper: &Arc<Helper>| {
+            let number = helper.number();
+            helper.send(Request::Start { number }, &descriptors).await?;
+            io::Result::Ok(Watch { helper: Arc::clone(helper), number })
+        };
+        if !helper.is_given_up() {
+            match ask(&helper).await {
+                // One that takes no more requests has not taken this one either.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => helper.give_up().await,
+                Err(error) => {
+                    tracing::warn!(%error, "the helper process is gone and is started again");
+                }
+                asked => return asked,
             }
         }
-        *zygote = None;
-        let mut fresh = Zygote::start(&self.measures)?;
-        fresh.send(descriptors).await?;
-        *zygote = Some(fresh);
-        Ok(())
+        *helper = Arc::new(Helper::start(&self.measures)?);
+        ask(&helper).await
     }
 }
 
-impl Zygote {
-    fn start(measures: &Measures) -> io::Result<Self> {
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let process = Command::new("/proc/self/exe")
-            .arg0("attune-agent")
-            .args([zygote::ARGUMENT, &measures.encode()?])
-            .env_clear()
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
-            .spawn()?;
-        Ok(Self { process, socket: UnixStream::from_std(ours)? })
+/// Sends the job and awaits that it runs; `None` where that takes too long. A helper process that does not answer meanwhile
+/// is given up.
+async fn begin(child: &mut Child, message: &[u8]) -> Option<Result<(), Refused>> {
+    let helper = Arc::clone(child.helper());
+    let mut beginning = std::pin::pin!(timeout(START_PATIENCE, child.begin(message)));
+    tokio::select! {
+        biased;
+        begun = &mut beginning => return begun.ok(),
+        () = sleep(ANSWER_PATIENCE) => {}
     }
-
-    async fn send(&mut self, descriptors: &[OwnedFd; 4]) -> io::Result<()> {
-        let borrowed = descriptors.each_ref().map(AsFd::as_fd);
-        self.socket
-            .async_io(Interest::WRITABLE, || {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-                let mut ancillary = SendAncillaryBuffer::new(&mut space);
-                if !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-                    return Err(io::ErrorKind::InvalidInput.into());
-                }
-                sendmsg(&self.socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
-                Ok(())
-            })
-            .await
+    if !helper.answers().await {
+        helper.give_up().await;
     }
-}
-
-impl Drop for Zygote {
-    fn drop(&mut self) {
-        // It ends by itself when the socket closes; one that has ended already is reaped here, and a living one by
-        // whoever inherits it.
-        if let Err(error) = self.process.try_wait() {
-            tracing::debug!(%error, "the helper process could not be reaped");
-        }
-    }
+    beginning.await.ok()
 }
 
 /// The streams between agent and action: our ends, and the four descriptors for the supervisor in the wire's order.
-fn connect(oom_count: &Arc<OomCount>) -> io::Result<(Child, [OwnedFd; 4])> {
+fn connect() -> io::Result<(Ends, [OwnedFd; 4])> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let (stdin_read, stdin_write) = io::pipe()?;
     let (stdout_read, stdout_write) = io::pipe()?;
     let (stderr_read, stderr_write) = io::pipe()?;
-    let child = Child::new(
-        Arc::clone(oom_count),
-        UnixStream::from_std(ours)?,
-        pipe::Sender::from_owned_fd(stdin_write.into())?,
-        pipe::Receiver::from_owned_fd(stdout_read.into())?,
-        pipe::Receiver::from_owned_fd(stderr_read.into())?,
-    );
-    Ok((child, [theirs.into(), stdin_read.into(), stdout_write.into(), stderr_write.into()]))
+    let ends = Ends {
+        supervisor: UnixStream::from_std(ours)?,
+        stdin: pipe::Sender::from_owned_fd(stdin_write.into())?,
+        stdout: pipe::Receiver::from_owned_fd(stdout_read.into())?,
+        stderr: pipe::Receiver::from_owned_fd(stderr_read.into())?,
+    };
+    Ok((ends, [theirs.into(), stdin_read.into(), stdout_write.into(), stderr_write.into()]))
 }
 
 /// A start that the supervisor refused, or could not answer.

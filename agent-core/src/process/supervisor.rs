@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 
 use super::cgroup::Cage;
 use super::confinement::Measures;
-use super::sweep::{children, sweep};
+use super::linger::{Rest, Streams};
+use super::sweep::{children, resume_all, sweep};
 use super::sys::{self, Fork, Reaped};
 use super::wire::{Job, Notice, Step};
 use super::zygote::discard;
@@ -34,14 +35,16 @@ pub(super) struct Supervisor<'a> {
 
 /// What happened while the supervisor waited.
 pub(super) struct Woken {
-    agent: bool,
-    child: bool,
+    pub(super) agent: bool,
+    pub(super) child: bool,
 }
 
 impl<'a> Supervisor<'a> {
     pub(super) fn new(measures: &'a Measures, agent: OwnedFd, stdio: Stdio) -> io::Result<Self> {
         rustix::thread::set_name(c"attune-superv")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        // Whoever stops it and ends the zygote, which would continue it, has not stopped it.
+        rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
         Ok(Self { measures, agent: agent.into(), ended: File::from(sys::child_signal()?), stdio })
     }
 
@@ -58,6 +61,7 @@ impl<'a> Supervisor<'a> {
                 Err(refused)
             }
         });
+        let streams = Streams::of(&stdio);
         // Only the action holds them now, so that their end is seen.
         drop(stdio);
         let (leader, cage) = match started {
@@ -69,10 +73,15 @@ impl<'a> Supervisor<'a> {
         };
         // From here on a failing write means that the agent is gone: the action is ended all the same, and nobody is
         // left to be told.
-        let mut told = agent.write_all(&Notice::Started { pid: leader.as_raw_pid() }.encode());
-        if let Some(reaped) = watch(&mut agent, &mut ended, leader) {
-            let Reaped { exit, usage, .. } = reaped;
+        let mut told = agent.write_all(&started_notice(leader).encode());
+        // Where they cannot be told from others, nobody is heard out.
+        if let Some(exited) = watch(&mut agent, &mut ended, leader, streams.as_ref().ok()) {
+            let Reaped { exit, usage, .. } = exited.leader;
             told = told.and_then(|()| agent.write_all(&Notice::Exited { exit, usage }.encode()));
+            if let Some(streams) = exited.heard_out {
+                told = told.and_then(|()| agent.write_all(&Notice::Lingering.encode()));
+                streams.hear_out(&mut agent, &mut ended, leader);
+            }
         }
         cage.iter().for_each(Cage::kill);
         let swept = sweep(&mut ended, leader);
@@ -85,26 +94,51 @@ impl<'a> Supervisor<'a> {
     }
 }
 
+fn started_notice(leader: Pid) -> Notice {
+    let supervisor = rustix::process::getpid().as_raw_pid();
+    Notice::Started { pid: leader.as_raw_pid(), supervisor }
+}
+
+/// The end of the action's own process.
+struct Exited<'a> {
+    leader: Reaped,
+    /// The streams on which others have still something to say; where nobody has, they are being ended.
+    heard_out: Option<&'a Streams>,
+}
+
 /// Passes signals on until the leader has ended or the agent is gone. `None` when the agent went first.
-fn watch(agent: &mut UnixStream, ended: &mut File, leader: Pid) -> Option<Reaped> {
+fn watch<'a>(
+    agent: &mut UnixStream,
+    ended: &mut File,
+    leader: Pid,
+    streams: Option<&'a Streams>,
+) -> Option<Exited<'a>> {
+    let mut killed = false;
     loop {
         let woken = wait(Some(agent), ended, None);
         if woken.child {
             discard(ended);
+            let mut heard_out = None;
             if has_ended(leader) {
-                // Before it is reaped: until then no other group can have its number.
-                end_group(leader);
+                heard_out = streams.filter(|streams| !killed && streams.rest(leader) != Rest::Silent);
+                if heard_out.is_none() {
+                    // Before it is reaped: until then no other group can have its number.
+                    end_group(leader);
+                }
             }
             while let Ok(Some(reaped)) = sys::reap() {
                 if reaped.pid == leader {
-                    return Some(reaped);
+                    return Some(Exited { leader: reaped, heard_out });
                 }
             }
         }
         if woken.agent {
             let mut signal = [0];
             match agent.read(&mut signal) {
-                Ok(1) => pass_on(signal[0], leader),
+                Ok(1) => {
+                    killed |= i32::from(signal[0]) == libc::SIGKILL;
+                    pass_on(signal[0], leader);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => {
                     end_group(leader);
@@ -125,6 +159,9 @@ fn pass_on(number: u8, leader: Pid) {
         }
     } else if let Some(signal) = Signal::from_named_raw(number.into()) {
         kill_process_group(leader, signal).ok();
+        // What is stopped hears of a signal when it is continued; so does whatever it waits for.
+        kill_process_group(leader, Signal::CONT).ok();
+        resume_all(children());
     }
 }
 

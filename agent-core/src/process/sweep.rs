@@ -12,11 +12,11 @@ use super::zygote::discard;
 
 /// How long one pass waits before it looks again: `SIGKILL` normally takes effect at once, but a process in
 /// uninterruptible sleep may keep it waiting, and a fork may have raced with the look.
-const PASS: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+pub(super) const PASS: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// What is left after so long cannot be ended (a process stuck in the kernel); the action's end is reported all the
 /// same.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends every descendant and waits for each; returns how many there were.
 ///
@@ -54,13 +54,64 @@ pub(super) fn children() -> Vec<Pid> {
     let own = own_pid();
     let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
     // Kernels built without CONFIG_PROC_CHILDREN have no such file.
-    let pids: Vec<i32> = match listed {
-        Ok(text) => text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
-        Err(_) => {
-            all_processes().into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect()
-        }
+    listed.map_or_else(|_| found_with_parent(own), |text| listed_in(&text))
+}
+
+/// The direct children of another process, which may have several threads that each have some.
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    let list = |thread: std::io::Result<std::fs::DirEntry>| {
+        Ok(listed_in(&std::fs::read_to_string(thread?.path().join("children"))?))
     };
-    pids.into_iter().filter_map(Pid::from_raw).collect()
+    let lists: std::io::Result<Vec<_>> = threads.map(list).collect();
+    // A thread may have ended meanwhile; that is looked up as if there were no lists.
+    lists.map_or_else(|_| found_with_parent(parent.as_raw_pid()), |lists| lists.concat())
+}
+
+/// These processes and all that descend from them.
+pub(super) fn with_all_below(mut tree: Vec<Pid>) -> Vec<Pid> {
+    let mut next = 0;
+    while let Some(parent) = tree.get(next).copied() {
+        // It may be somebody else's child by the time that it is looked up, and is found once all the same.
+        let new: Vec<Pid> = children_of(parent).into_iter().filter(|pid| !tree.contains(pid)).collect();
+        tree.extend(new);
+        next += 1;
+    }
+    tree
+}
+
+/// Ends everything below a process, but not the process itself. Returns whether anything was there to be ended.
+pub(super) fn end_below(root: Pid) -> bool {
+    let mut found = false;
+    for process in
+        with_all_below(vec![root]).into_iter().filter(|pid| *pid != root && state(*pid) != Some('Z'))
+    {
+        // It may have ended by itself meanwhile.
+        found |= kill_process(process, Signal::KILL).is_ok();
+    }
+    found
+}
+
+/// Continues whatever is stopped of these and below.
+pub(super) fn resume_all(roots: Vec<Pid>) {
+    for process in with_all_below(roots).into_iter().filter(|pid| state(*pid) == Some('T')) {
+        kill_process(process, Signal::CONT).ok();
+    }
+}
+
+/// What a process does, in the kernel's letters; `None` for one that is gone.
+pub(super) fn state(process: Pid) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+fn listed_in(text: &str) -> Vec<Pid> {
+    text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+fn found_with_parent(wanted: i32) -> Vec<Pid> {
+    let is_child = |(pid, parent)| if parent == wanted { Pid::from_raw(pid) } else { None };
+    all_processes().into_iter().filter_map(is_child).collect()
 }
 
 /// All that descend from this process.

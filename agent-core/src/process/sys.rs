@@ -134,15 +134,67 @@ pub(super) fn next_signal(from: &File) -> io::Result<Option<Arrived>> {
     Ok(Some(Arrived { number, from_kernel: info.ssi_code == libc::SI_KERNEL }))
 }
 
-/// Gives the calling process the signal state that a program expects to be started with: nothing blocked, and
-/// `SIGPIPE` fatal (Rust programs ignore it, and an ignored signal survives `exec`).
-pub(super) fn reset_signals() -> io::Result<()> {
-    unblock_signals()?;
-    // SAFETY: both arguments are constants.
-    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } == libc::SIG_ERR {
-        return Err(io::Error::last_os_error());
+/// Signals are numbered from 1 up to this one.
+const LAST_SIGNAL: libc::c_int = 64;
+
+/// Gives every signal that this process ignores its default effect again, but for those to `keep`. An ignored signal
+/// survives `exec`, and a handler does not, so this undoes what the process was started with.
+pub(super) fn heed_signals(keep: &[libc::c_int]) -> io::Result<()> {
+    let fixed = [libc::SIGKILL, libc::SIGSTOP];
+    for signal in (1..=LAST_SIGNAL).filter(|one| !fixed.contains(one) && !keep.contains(one)) {
+        if signal_action(signal, None)? == libc::SIG_IGN {
+            signal_action(signal, Some([libc::SIG_DFL, 0, 0, 0]))?;
+        }
     }
     Ok(())
+}
+
+/// What the kernel does with a signal, as it was before it is set to `new`.
+///
+/// The kernel itself is asked: C libraries refuse to speak of those that they keep for themselves, and a starter may have
+/// ignored them all the same.
+fn signal_action(signal: libc::c_int, new: Option<[usize; 4]>) -> io::Result<usize> {
+    // Handler, flags, restorer (not everywhere) and mask: no architecture has more.
+    let mut old = [0_usize; 4];
+    let new = new.as_ref().map_or(std::ptr::null(), |new| new.as_ptr());
+    // SAFETY: both pointers are null or valid for the kernel's record, of which zeros are a valid one, and the only one
+    // that is ever set; the size of the mask is the kernel's.
+    match unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, old.as_mut_ptr(), size_of::<u64>()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(old[0]),
+    }
+}
+
+/// Marks every descriptor above standard error to be closed by `exec`.
+pub(super) fn close_others_on_exec() {
+    const FIRST: libc::c_int = libc::STDERR_FILENO + 1;
+    // SAFETY: it takes numbers only, and closes nothing here.
+    let marked =
+        unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if marked == 0 {
+        return;
+    }
+    // Linux before 5.11, or a filter that does not know the call.
+    let listed = std::fs::read_dir("/proc/self/fd").map(|entries| {
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect::<Vec<_>>()
+    });
+    let most = || {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        limit.and_then(|limit| libc::c_int::try_from(limit).ok()).unwrap_or(libc::c_int::MAX).min(1 << 16)
+    };
+    for descriptor in listed.unwrap_or_else(|_| (FIRST..most()).collect()) {
+        if descriptor >= FIRST {
+            // SAFETY: it takes numbers only; one that is not open is refused, and is none to mark.
+            unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
+/// Gives the calling process the signal state that a program expects to be started with: nothing blocked, and nothing
+/// ignored (Rust programs ignore `SIGPIPE`).
+pub(super) fn reset_signals() -> io::Result<()> {
+    unblock_signals()?;
+    heed_signals(&[])
 }
 
 /// Takes back what [`signals`] has blocked.
@@ -167,12 +219,32 @@ fn signal_set(signals: &[libc::c_int]) -> libc::sigset_t {
     }
 }
 
+/// What has become of a child.
+pub(super) enum Change {
+    /// It has ended, and is reaped.
+    Ended(Reaped),
+    /// It was stopped, and goes on when somebody continues it.
+    Stopped(Pid),
+}
+
 /// Reaps one child that has ended; `None` when none has, [`io::ErrorKind::NotFound`] when there are no children.
 pub(super) fn reap() -> io::Result<Option<Reaped>> {
+    Ok(change(libc::WNOHANG)?.map(|change| match change {
+        Change::Ended(reaped) => reaped,
+        Change::Stopped(_) => unreachable!("nobody has asked for these"),
+    }))
+}
+
+/// As [`reap`], and tells of children that were stopped, too.
+pub(super) fn next_change() -> io::Result<Option<Change>> {
+    change(libc::WNOHANG | libc::WUNTRACED)
+}
+
+fn change(options: libc::c_int) -> io::Result<Option<Change>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are valid for the call; WNOHANG never blocks.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    // SAFETY: both pointers are valid for the call.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, options, usage.as_mut_ptr()) };
     match pid {
         0 => Ok(None),
         -1 => {
@@ -181,6 +253,9 @@ pub(super) fn reap() -> io::Result<Option<Reaped>> {
                 return Err(io::ErrorKind::NotFound.into());
             }
             Err(error)
+        }
+        _ if libc::WIFSTOPPED(status) => {
+            Ok(Some(Change::Stopped(Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?)))
         }
         _ => {
             // SAFETY: zeroed is a valid rusage, and wait4 has filled it.
@@ -191,7 +266,7 @@ pub(super) fn reap() -> io::Result<Option<Reaped>> {
                 Exit::Code(libc::WEXITSTATUS(status))
             };
             let pid = Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)?;
-            Ok(Some(Reaped { pid, exit, usage: usage_of(&usage) }))
+            Ok(Some(Change::Ended(Reaped { pid, exit, usage: usage_of(&usage) })))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the agent and a supervisor say to each other on their stream.
 //!
-//! Agent to supervisor: one [`Job`], then single bytes, each a signal number for the action's process group; closing
-//! the stream means: end everything now. Supervisor to agent: [`Notice`]s of fixed size.
+//! Agent to supervisor: one [`Job`], then single bytes, each a signal number for the action's process group, or [`QUIET`];
+//! closing the stream means: end everything now. Supervisor to agent: [`Notice`]s of fixed size.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -29,11 +29,15 @@ pub struct Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Notice {
     /// The action's process runs.
-    Started { pid: i32 },
+    Started { pid: i32, supervisor: i32 },
     /// It could not be started: the error number, and at which step.
     Refused { errno: i32, step: Step },
     /// The action's own process has ended; its descendants are being ended.
     Exited { exit: Exit, usage: Usage },
+    /// The zygote speaks from now on: the supervisor did not answer.
+    Taken,
+    /// Some of these descendants have still something to say, and are heard out first.
+    Lingering,
     /// The kernel has ended a process of the action for want of memory.
     OutOfMemory(OutOfMemory),
     /// Nothing of the action is left. The last notice.
@@ -53,6 +57,10 @@ pub(super) enum Step {
 
 /// Size of an encoded [`Notice`].
 pub(super) const NOTICE_BYTES: usize = 32;
+
+/// What the agent says while descendants are heard out, whenever it has not heard anything for a while. No signal has this
+/// number.
+pub(super) const QUIET: u8 = 0;
 
 /// Stands for a limit that nobody has set.
 const NO_LIMIT: i64 = -1;
@@ -141,7 +149,7 @@ fn malformed() -> io::Error {
 impl Notice {
     pub(super) fn encode(self) -> [u8; NOTICE_BYTES] {
         let (tag, words): (u8, [i64; 3]) = match self {
-            Self::Started { pid } => (1, [pid.into(), 0, 0]),
+            Self::Started { pid, supervisor } => (1, [pid.into(), supervisor.into(), 0]),
             Self::Refused { errno, step } => (2, [errno.into(), step as i64, 0]),
             Self::Exited { exit: Exit::Code(code), usage } => {
                 (3, [code.into(), micros(usage.cpu), saturated(usage.peak_kib)])
@@ -153,6 +161,8 @@ impl Notice {
                 (6, [limit.map_or(NO_LIMIT, saturated), saturated(peak), 0])
             }
             Self::Gone { swept } => (5, [swept.into(), 0, 0]),
+            Self::Lingering => (7, [0; 3]),
+            Self::Taken => (8, [0; 3]),
         };
         let mut bytes = [0; NOTICE_BYTES];
         bytes[0] = tag;
@@ -176,7 +186,7 @@ impl Notice {
             })
         };
         Ok(match bytes[0] {
-            1 => Self::Started { pid: small(0)? },
+            1 => Self::Started { pid: small(0)?, supervisor: small(1)? },
             2 => Self::Refused { errno: small(0)?, step: Step::from_word(word(1))? },
             3 => Self::Exited { exit: Exit::Code(small(0)?), usage: usage()? },
             4 => Self::Exited { exit: Exit::Signal(small(0)?), usage: usage()? },
@@ -185,6 +195,8 @@ impl Notice {
                 peak: u64::try_from(word(1)).map_err(|_| malformed())?,
             }),
             5 => Self::Gone { swept: u32::try_from(word(0)).map_err(|_| malformed())? },
+            7 => Self::Lingering,
+            8 => Self::Taken,
             _ => return Err(malformed()),
         })
     }
@@ -248,12 +260,14 @@ mod tests {
     fn notices_survive_the_wire() {
         let usage = Usage { cpu: Duration::from_micros(1234), peak_kib: 5678 };
         for notice in [
-            Notice::Started { pid: 42 },
+            Notice::Started { pid: 42, supervisor: 41 },
             Notice::Refused { errno: 2, step: Step::Execute },
             Notice::Exited { exit: Exit::Code(7), usage },
             Notice::Exited { exit: Exit::Signal(9), usage },
             Notice::OutOfMemory(OutOfMemory { limit: Some(1 << 30), peak: 1 << 29 }),
             Notice::OutOfMemory(OutOfMemory { limit: None, peak: 7 }),
+            Notice::Lingering,
+            Notice::Taken,
             Notice::Gone { swept: 3 },
         ] {
             assert_eq!(Notice::decode(&notice.encode()).unwrap(), notice);
