@@ -35,6 +35,7 @@ fn starter(signals: &str) -> Vec<&str> {
 }
 
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "what an action sees belongs to the log of the test")]
 fn assert_untouched(how: &str, [signals, descriptors]: [String; 2]) {
     println!("{how}:\n{signals}{descriptors}");
     let masks: Vec<_> =

@@ -46,6 +46,7 @@ fn worker(plane: &Plane) -> Worker {
 }
 
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "how long it took belongs to the log of the test")]
 fn assert_gone(what: &str, pids: &str, begun: Instant) {
     let took = begun.elapsed();
     println!("stopped: {what}: {took:?}");
@@ -106,17 +107,23 @@ fn attack(attack: &str, script: &str, end: End) {
 
 #[test]
 fn a_time_limit_holds_whoever_is_stopped() {
-    ATTACKS.iter().for_each(|(name, script)| attack(name, script, End::Timeout));
+    for (name, script) in ATTACKS {
+        attack(name, script, End::Timeout);
+    }
 }
 
 #[test]
 fn a_cancellation_holds_whoever_is_stopped() {
-    ATTACKS.iter().for_each(|(name, script)| attack(name, script, End::Cancellation));
+    for (name, script) in ATTACKS {
+        attack(name, script, End::Cancellation);
+    }
 }
 
 #[test]
 fn a_drain_holds_whoever_is_stopped() {
-    ATTACKS.iter().for_each(|(name, script)| attack(name, script, End::Drain));
+    for (name, script) in ATTACKS {
+        attack(name, script, End::Drain);
+    }
 }
 
 #[test]

@@ -103,6 +103,7 @@ pub(super) struct Watch {
 
 /// A running action. Dropping it ends the action and everything it started.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they come in any order")]
 pub struct Child {
     supervisor: UnixStream,
     supervisor_pid: Option<Pid>,

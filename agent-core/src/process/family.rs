@@ -130,7 +130,8 @@ impl<'a> Family<'a> {
         if self.losses.iter().any(|loss| loss.supervisor == Some(supervisor)) {
             return;
         }
-        if let Some(cage) = self.measures.cage_of(supervisor.as_raw_pid()).filter(|cage| cage.exists()) {
+        if let Some(cage) = self.measures.cage_of(supervisor.as_raw_pid()).filter(super::cgroup::Cage::exists)
+        {
             cage.kill();
             let supervisor = Some(supervisor);
             self.losses.push(Loss { supervisor, leader: 0, agent: None, exited: None, swept: 0 });
@@ -163,7 +164,9 @@ impl<'a> Family<'a> {
         let losses = std::mem::take(&mut self.losses);
         let (kept, over): (Vec<_>, Vec<_>) = losses.into_iter().partition(lives);
         self.losses = kept;
-        over.into_iter().for_each(|loss| self.tell(loss));
+        for loss in over {
+            self.tell(loss);
+        }
     }
 
     fn tell(&self, loss: Loss) {
