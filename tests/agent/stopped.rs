@@ -144,6 +144,7 @@ fn an_end_is_seen_though_the_supervisor_was_stopped() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what is not tested is part of what a test says")]
 fn a_stopped_action_hears_that_it_is_to_end() {
     let plane = Plane::new();
     plane.action(
