@@ -144,7 +144,6 @@ fn an_end_is_seen_though_the_supervisor_was_stopped() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "what is not tested is part of what a test says")]
 fn a_stopped_action_hears_that_it_is_to_end() {
     let plane = Plane::new();
     plane.action(
@@ -179,6 +178,7 @@ struct Debugger(std::process::Child);
 
 impl Debugger {
     /// `None` where this user may not.
+    #[expect(clippy::print_stdout, reason = "what is not tested is part of what a test says")]
     fn hold(pids: &[&str]) -> Option<Self> {
         let script = "import ctypes, os, sys, time\nlibc = ctypes.CDLL(None)\n\
                       for pid in map(int, sys.argv[1:]):\n    assert libc.ptrace(16, pid, None, None) == 0\n    os.waitpid(pid, 0x40000000)\n\
